@@ -1,0 +1,79 @@
+//! The command line: which comparison, or (hidden) which server to be.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::machine::{self, Machine};
+use crate::servers::Contender;
+use crate::servers::tcp::Peer;
+use crate::{churn, many, tcp};
+
+/// Run netloom's servers and their peers side by side.
+///
+/// Each server is a process with one worker on a core of its own; the load comes from another core over loopback.
+/// Figures are medians over rounds in which the servers take turns.
+#[derive(Debug, Parser)]
+#[command(name = "compare", version, propagate_version = true)]
+pub struct Command {
+    #[command(subcommand)]
+    comparison: Comparison,
+}
+
+#[derive(Debug, Subcommand)]
+enum Comparison {
+    /// Length-prefixed messages echoed over TCP: rate, CPU time, memory per idle connection.
+    Tcp(tcp::Options),
+    /// Connections opened and closed one after another: memory must not grow.
+    Churn(churn::Options),
+    /// Thousands of sessions in one server, all spoken to at once: each must be answered.
+    Many(many::Options),
+    /// Be one of the servers until standard input ends.
+    #[command(hide = true)]
+    Serve {
+        /// The core to stay on.
+        #[arg(long)]
+        core: Option<usize>,
+        #[command(subcommand)]
+        server: Server,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Server {
+    /// A server of length-prefixed messages.
+    Tcp {
+        /// Which.
+        peer: Peer,
+    },
+}
+
+impl Command {
+    /// Does what was asked for; the exit code tells whether the measured server kept its promises.
+    pub fn run(self) -> io::Result<ExitCode> {
+        match self.comparison {
+            Comparison::Tcp(options) => options.run(&Machine::prepare()),
+            Comparison::Churn(options) => options.run(&Machine::prepare()),
+            Comparison::Many(options) => options.run(&Machine::prepare()),
+            Comparison::Serve { core, server } => {
+                machine::become_server(core);
+                match server {
+                    Server::Tcp { peer } => peer.serve()?,
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+}

@@ -1,0 +1,36 @@
+//! netloom beside its peers: the parts of the program `compare`.
+//!
+//! Every server runs in a process and on a core of its own, so its CPU time and memory are its alone; one load
+//! generator, the same for all, runs on another core. The servers take turns within each round, and ratios are
+//! taken pair by pair within a round, because a machine's speed drifts more between rounds than servers differ.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`command`] | the command line |
+//! | [`machine`] | cores, limits |
+//! | [`servers`] | every server that is compared, by protocol |
+//! | [`process`] | a server as a child process; its CPU time and memory |
+//! | [`load`] | many connections, each with requests in flight, every answer compared |
+//! | [`rounds`] | turns, samples, medians |
+//! | [`report`] | tables, JSON, progress |
+//! | [`dial`] | thousands of plain connections from many source addresses |
+//! | [`tcp`] | the rows of echoed frames |
+//! | [`idle`], [`many`], [`churn`] | what connections cost that do nothing, all at once, one after another |
+//!
+//! A further protocol is an enum of servers that implements [`servers::Contender`], a module of rows like [`tcp`]
+//! and a subcommand; the other parts do not know what is spoken. It runs on Linux: the meters read `/proc`.
+
+#![forbid(unsafe_code)]
+
+pub mod churn;
+pub mod command;
+pub mod dial;
+pub mod idle;
+pub mod load;
+pub mod machine;
+pub mod many;
+pub mod process;
+pub mod report;
+pub mod rounds;
+pub mod servers;
+pub mod tcp;

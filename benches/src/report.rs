@@ -1,0 +1,194 @@
+//! What is shown: a table for people, JSON for programs, progress for whoever waits.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::rounds::Summary;
+
+/// How results are printed.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Output {
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Output {
+    /// Prints `result` to standard output.
+    pub fn print(self, result: &(impl Display + Serialize)) -> io::Result<()> {
+        let text = match self.json {
+            true => serde_json::to_string(result)?,
+            false => result.to_string(),
+        };
+        writeln!(io::stdout(), "{text}")
+    }
+}
+
+/// One server under one load.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The server.
+    pub peer: String,
+    /// Bytes of payload per message.
+    pub size: usize,
+    /// Messages in flight per connection.
+    pub in_flight: usize,
+    /// What was measured.
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
+/// A protocol's servers side by side.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Servers under load: all servers of one load, then those of the next.
+    pub rows: Vec<Row>,
+    /// Connections that were idle at a time; none if that was not measured.
+    pub idle_connections: usize,
+    /// Resident bytes per idle connection, by server.
+    pub idle_bytes: BTreeMap<String, u64>,
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.rows.is_empty() {
+            writeln!(f, "{}", self.load_table())?;
+            writeln!(
+                f,
+                "CPU: the server process, per message. raw: rate and CPU by those of raw in the same round."
+            )?;
+            writeln!(
+                f,
+                "±: half of the range over the rounds. busy: time on the core by time, server and load."
+            )?;
+        }
+        if !self.idle_bytes.is_empty() {
+            write!(f, "{}", self.idle_table())?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn load_table(&self) -> Table {
+        let mut table = table(&[
+            "peer",
+            "size",
+            "in flight",
+            "messages/s",
+            "±",
+            "MB/s",
+            "CPU ns",
+            "rate/raw",
+            "±",
+            "CPU/raw",
+            "±",
+            "server busy",
+            "load busy",
+        ]);
+        for Row { peer, size, in_flight, summary } in &self.rows {
+            table.add_row([
+                peer.clone(),
+                size.to_string(),
+                in_flight.to_string(),
+                count(summary.rate),
+                percent(summary.rate_spread),
+                count(summary.rate * *size as f64 / 1e6),
+                count(summary.cpu_ns),
+                format!("{:.3}", summary.ratio_to_raw),
+                percent(summary.ratio_spread),
+                format!("{:.3}", summary.cpu_to_raw),
+                percent(summary.cpu_ratio_spread),
+                percent(summary.server_busy),
+                percent(summary.load_busy),
+            ]);
+        }
+        table
+    }
+
+    fn idle_table(&self) -> Table {
+        let bytes = format!("bytes per idle connection, {} open", HumanCount(self.idle_connections as u64));
+        let mut table = table(&["peer", &bytes]);
+        for (peer, &bytes) in &self.idle_bytes {
+            table.add_row([peer.clone(), HumanCount(bytes).to_string()]);
+        }
+        table
+    }
+}
+
+/// A table whose columns after the first are numbers.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A whole number, its thousands apart.
+pub fn count(figure: f64) -> String {
+    HumanCount(figure.round() as u64).to_string()
+}
+
+/// Bytes as megabytes.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.0} %", part * 100.0)
+}
+
+/// A line on standard error that tells how far `steps` are; none if that is no terminal.
+pub fn progress(steps: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} (about {eta} left)");
+    let bar = ProgressBar::new(steps as u64);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_the_promised_keys() {
+        let summary = Summary {
+            rate: 2.0,
+            cpu_ns: 3.0,
+            ratio_to_raw: 0.5,
+            cpu_to_raw: 2.0,
+            rate_spread: 0.1,
+            ratio_spread: 0.1,
+            cpu_ratio_spread: 0.1,
+            server_busy: 1.0,
+            load_busy: 0.5,
+        };
+        let report = Report {
+            rows: vec![Row { peer: "raw".into(), size: 64, in_flight: 16, summary }],
+            idle_connections: 10,
+            idle_bytes: BTreeMap::from([("raw".into(), 256)]),
+        };
+        let json = serde_json::to_value(&report).unwrap();
+        let row = json["rows"][0].as_object().unwrap();
+        for key in ["peer", "size", "in_flight", "rate", "cpu_ns", "ratio_to_raw"] {
+            assert!(row.contains_key(key), "{key}");
+        }
+        assert_eq!(json["idle_bytes"]["raw"], 256);
+    }
+
+    #[test]
+    fn every_column_has_a_figure() {
+        let report = Report { idle_bytes: BTreeMap::from([("raw".into(), 16_384)]), ..Report::default() };
+        assert!(report.to_string().contains("16,384"));
+    }
+}

@@ -1,0 +1,59 @@
+//! The servers that are compared, and what they share.
+//!
+//! All have one worker: a current-thread runtime. Each protocol is an enum that implements [`Contender`].
+
+pub mod framed;
+pub mod raw;
+pub mod tcp;
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::ValueEnum;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The servers of one protocol.
+pub trait Contender: ValueEnum + Copy + PartialEq + Send + Sync + 'static {
+    /// The protocol's name on the command line.
+    const PROTOCOL: &'static str;
+    /// The server whose figures the others' are divided by.
+    const RAW: Self;
+
+    /// Is that server: calls [`announce`] when it listens, and returns only when it fails.
+    fn serve(self) -> io::Result<()>;
+
+    /// The name on the command line and in reports.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The servers in `only`, or all if it is empty; in any case the one the others are divided by.
+    fn chosen(only: &[Self]) -> Vec<Self> {
+        let wanted = |peer: &Self| only.is_empty() || only.contains(peer) || *peer == Self::RAW;
+        Self::value_variants().iter().copied().filter(wanted).collect()
+    }
+}
+
+/// Tells the process that started this server where it listens.
+pub fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{address}")?;
+    out.flush()
+}
+
+/// Listens, announces the address, and runs `session` for every connection, all on this thread.
+pub fn accept_each<F>(session: impl Fn(TcpStream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        announce(listener.local_addr()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(session(stream));
+        }
+    })
+}

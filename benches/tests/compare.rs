@@ -1,0 +1,71 @@
+//! The program `compare`, run as a user does, with little to do.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn compare(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_compare")).args(arguments).output().unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = compare(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn all_peers_echo_and_are_measured() {
+    let report = json(&[
+        "tcp",
+        "--json",
+        "--quick",
+        "--rounds",
+        "1",
+        "--sizes",
+        "64,8192",
+        "--in-flight",
+        "128",
+        "--idle",
+        "64",
+    ]);
+    let rows = report["rows"].as_array().unwrap();
+    let peers = report["idle_bytes"].as_object().unwrap();
+    assert!(peers.len() >= 3);
+    assert_eq!(rows.len(), 2 * peers.len());
+    for row in rows {
+        assert!(row["rate"].as_f64().unwrap() > 0.0 && row["cpu_ns"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(peers.contains_key(row["peer"].as_str().unwrap()));
+        if row["peer"] == "raw" {
+            assert_eq!(row["ratio_to_raw"], 1.0);
+        }
+    }
+}
+
+#[test]
+fn one_peer_is_compared_with_raw() {
+    let report = json(&[
+        "tcp", "--json", "--quick", "--rounds", "1", "--sizes", "64", "--only", "send", "--idle", "0",
+    ]);
+    let peers = report["rows"].as_array().unwrap().iter().map(|row| row["peer"].as_str().unwrap());
+    assert!(peers.zip([64, 64, 64]).map(|(peer, _)| peer).take(2).eq(["raw", "send"]));
+}
+
+#[test]
+fn connections_that_come_and_go_leave_nothing() {
+    let report = json(&["churn", "--json", "--only", "raw", "--cycles", "200"]);
+    assert_eq!(report["cycles"], 200);
+}
+
+#[test]
+fn every_session_of_many_is_answered() {
+    let report = json(&["many", "--json", "--only", "forward", "--sessions", "300", "--messages", "2"]);
+    assert_eq!((&report["sessions"], &report["answered"]), (&Value::from(300), &Value::from(600)));
+}
+
+#[test]
+fn an_unknown_peer_is_named_in_the_error() {
+    let output = compare(&["tcp", "--only", "nobody"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nobody"));
+}

@@ -1,0 +1,399 @@
+//! Bytes that wait, in storage the host lends.
+//!
+//! ```text
+//! storage  | consumed | filled | room |
+//!          0        head     tail     len
+//! ```
+//!
+//! A [`Queue`] is the only thing that knows `head` and `tail`. Its one invariant: filled bytes are never lost
+//! and never move while somebody has borrowed them.
+
+use core::task::{Context, Poll};
+
+use crate::error::{Code, Error, Result};
+
+/// Where a queue's bytes live. An array always has them; a pool lends them while they are needed.
+pub trait Storage {
+    /// Whether an empty queue gives its bytes back. `false` spares a session one wait per read.
+    const LENT: bool;
+
+    /// The most bytes it can ever hold.
+    fn limit(&self) -> usize;
+
+    /// Tries to hold at least `least` bytes (at most [`limit`](Self::limit)), keeping the content of those
+    /// it already holds. `false` if that cannot be had now; what was held still is.
+    fn hold(&mut self, least: usize) -> bool;
+
+    /// After `hold` said no: wakes the task when it is worth another try.
+    fn wait(&mut self, cx: &mut Context<'_>);
+
+    /// The bytes held; none if none are.
+    fn bytes(&mut self) -> &mut [u8];
+
+    /// Nothing is in the queue: the bytes may go.
+    fn release(&mut self);
+}
+
+impl<const N: usize> Storage for [u8; N] {
+    const LENT: bool = false;
+
+    fn limit(&self) -> usize {
+        N
+    }
+    fn hold(&mut self, least: usize) -> bool {
+        least <= N
+    }
+    fn wait(&mut self, _: &mut Context<'_>) {}
+    fn bytes(&mut self) -> &mut [u8] {
+        self
+    }
+    fn release(&mut self) {}
+}
+
+impl Storage for &mut [u8] {
+    const LENT: bool = false;
+
+    fn limit(&self) -> usize {
+        self.len()
+    }
+    fn hold(&mut self, least: usize) -> bool {
+        least <= self.len()
+    }
+    fn wait(&mut self, _: &mut Context<'_>) {}
+    fn bytes(&mut self) -> &mut [u8] {
+        self
+    }
+    fn release(&mut self) {}
+}
+
+/// Bytes in order, in lent storage.
+pub(crate) struct Queue<S> {
+    storage: S,
+    head: usize,
+    tail: usize,
+}
+
+impl<S: Storage> Queue<S> {
+    pub(crate) const fn new(storage: S) -> Self {
+        Self { storage, head: 0, tail: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tail - self.head
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.storage.limit()
+    }
+
+    pub(crate) fn filled(&mut self) -> &mut [u8] {
+        &mut self.storage.bytes()[self.head..self.tail]
+    }
+
+    /// Gives up the first `n` filled bytes.
+    pub(crate) fn consume(&mut self, n: usize) {
+        assert!(n <= self.len(), "more was consumed than was there");
+        self.head += n;
+        if self.head == self.tail {
+            (self.head, self.tail) = (0, 0);
+        }
+    }
+
+    /// Gives the bytes back if none is filled.
+    pub(crate) fn release_if_empty(&mut self) {
+        if self.is_empty() {
+            self.storage.release();
+        }
+    }
+
+    /// Says that `n` bytes of the room are filled now.
+    pub(crate) fn fill(&mut self, n: usize) {
+        self.tail += n;
+        debug_assert!(self.tail <= self.storage.bytes().len());
+    }
+
+    /// Takes back everything filled after the queue was `len` long.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        debug_assert!(len <= self.len());
+        self.tail = self.head + len;
+    }
+
+    /// Room for at least one byte, after moving the filled bytes to the front and growing if need be.
+    /// Ready with an empty room if the storage is at its limit.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
+        self.compact();
+        if self.tail == self.storage.bytes().len() {
+            let least = (self.tail + 1).min(self.storage.limit());
+            if !self.storage.hold(least) {
+                self.storage.wait(cx);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(&mut self.storage.bytes()[self.tail..])
+    }
+
+    /// Whether bytes can be received without growing.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.head > 0 || self.is_empty() || self.tail < self.storage.bytes().len()
+    }
+
+    /// Makes room for `least` bytes if the storage can be held and, once compacted, has it.
+    pub(crate) fn make_room(&mut self, least: usize) -> Room {
+        if self.storage.bytes().is_empty() && !self.storage.hold(least.min(self.storage.limit()).max(1)) {
+            return Room::Exhausted;
+        }
+        if self.storage.bytes().len() - self.tail < least {
+            self.compact();
+        }
+        match self.storage.bytes().len() - self.tail >= least {
+            true => Room::Made,
+            false => Room::Short,
+        }
+    }
+
+    /// A larger storage for an empty queue whose room was too small. `false` at the limit.
+    pub(crate) fn grow(&mut self) -> Room {
+        let size = self.storage.bytes().len();
+        match size < self.storage.limit() {
+            false => Room::Short,
+            true if self.storage.hold(size + 1) => Room::Made,
+            true => Room::Exhausted,
+        }
+    }
+
+    pub(crate) fn wait(&mut self, cx: &mut Context<'_>) {
+        self.storage.wait(cx);
+    }
+
+    /// A writer into the room there is.
+    pub(crate) fn outbox(&mut self) -> Outbox<'_> {
+        Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
+    }
+
+    /// The first `unit` filled bytes, and the window on what lies behind them.
+    pub(crate) fn split<'a>(&'a mut self, lent: &'a mut usize) -> (&'a [u8], Behind<'a>) {
+        let unit = *lent;
+        let (held, bytes) = self.storage.bytes()[self.head..].split_at_mut(unit);
+        (held, Behind { bytes, unit, lent, head: self.head, tail: &mut self.tail })
+    }
+
+    /// Moves the filled bytes to the front. Whether that made room.
+    pub(crate) fn compact(&mut self) -> bool {
+        let moved = self.head > 0;
+        if moved {
+            self.storage.bytes().copy_within(self.head..self.tail, 0);
+            (self.head, self.tail) = (0, self.tail - self.head);
+        }
+        moved
+    }
+}
+
+/// What came of asking for room.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Room {
+    Made,
+    /// The storage is held and too full.
+    Short,
+    /// There are no bytes to be had now.
+    Exhausted,
+}
+
+/// Where received bytes gather: a whole queue, or the part of one behind a unit that is still borrowed.
+pub(crate) trait Inbox {
+    /// Whether the storage can be given back while nothing is filled.
+    const LENT: bool;
+    fn filled(&mut self) -> &mut [u8];
+    fn consume(&mut self, n: usize);
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]>;
+    fn fill(&mut self, n: usize);
+    fn release_if_empty(&mut self);
+
+    /// Gives up everything filled.
+    fn clear(&mut self) {
+        let n = self.filled().len();
+        self.consume(n);
+        self.release_if_empty();
+    }
+}
+
+impl<S: Storage> Inbox for Queue<S> {
+    const LENT: bool = S::LENT;
+
+    fn filled(&mut self) -> &mut [u8] {
+        self.filled()
+    }
+    fn consume(&mut self, n: usize) {
+        self.consume(n);
+    }
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
+        self.poll_room(cx)
+    }
+    fn fill(&mut self, n: usize) {
+        self.fill(n);
+    }
+    fn release_if_empty(&mut self) {
+        self.release_if_empty();
+    }
+}
+
+/// What follows a unit that is still borrowed. The unit does not move; what follows does.
+///
+/// ```text
+/// | unit, borrowed | given up | filled | room |
+/// 0              unit       lent     tail - head
+/// ```
+pub(crate) struct Behind<'a> {
+    /// Storage behind the unit.
+    bytes: &'a mut [u8],
+    unit: usize,
+    /// Unit and everything given up behind it; the session consumes that much when it goes on.
+    lent: &'a mut usize,
+    /// Where the unit starts in the queue's storage.
+    head: usize,
+    tail: &'a mut usize,
+}
+
+impl Behind<'_> {
+    /// The filled bytes, counted from the end of the unit.
+    fn range(&self) -> core::ops::Range<usize> {
+        *self.lent - self.unit..*self.tail - self.head - self.unit
+    }
+
+    /// The `n` bytes given up last.
+    pub(crate) fn given_up(&mut self, n: usize) -> &mut [u8] {
+        let end = *self.lent - self.unit;
+        &mut self.bytes[end - n..end]
+    }
+}
+
+impl Inbox for Behind<'_> {
+    const LENT: bool = false;
+
+    fn filled(&mut self) -> &mut [u8] {
+        let range = self.range();
+        &mut self.bytes[range]
+    }
+    fn consume(&mut self, n: usize) {
+        assert!(n <= self.range().len(), "more was consumed than was there");
+        *self.lent += n;
+    }
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<&mut [u8]> {
+        let filled = self.range();
+        self.bytes.copy_within(filled.clone(), 0);
+        *self.lent = self.unit;
+        *self.tail = self.head + self.unit + filled.len();
+        Poll::Ready(&mut self.bytes[filled.len()..])
+    }
+    fn fill(&mut self, n: usize) {
+        *self.tail += n;
+    }
+    fn release_if_empty(&mut self) {}
+}
+
+/// Where outgoing bytes are written. Each write happens whole or not at all.
+///
+/// ```
+/// # use netloom_core::{Code, Outbox};
+/// let (mut bytes, mut tail) = ([0; 4], 0);
+/// let mut out = Outbox::new(&mut bytes, &mut tail);
+/// out.put(b"abc")?;
+/// assert_eq!(out.put(b"de").unwrap_err().code(), Code::BufferFull);
+/// assert_eq!((out.room(), tail), (1, 3));
+/// # Ok::<(), netloom_core::Error>(())
+/// ```
+pub struct Outbox<'a> {
+    bytes: &'a mut [u8],
+    tail: &'a mut usize,
+}
+
+impl<'a> Outbox<'a> {
+    /// Writes to `bytes` behind `tail`, and moves `tail`. For tests of codecs; a session brings its own.
+    pub fn new(bytes: &'a mut [u8], tail: &'a mut usize) -> Self {
+        assert!(*tail <= bytes.len(), "the tail lies outside the bytes");
+        Self { bytes, tail }
+    }
+
+    /// Bytes that can still be written.
+    pub fn room(&self) -> usize {
+        self.bytes.len() - *self.tail
+    }
+
+    /// Writes all of `bytes`, or fails with [`Code::BufferFull`].
+    #[inline]
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.take(bytes.len())?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The next `n` bytes to write in place, or [`Code::BufferFull`]. Their content is arbitrary.
+    #[inline]
+    pub fn take(&mut self, n: usize) -> Result<&mut [u8]> {
+        if n > self.room() {
+            return Err(Error::new(Code::BufferFull));
+        }
+        let start = *self.tail;
+        *self.tail += n;
+        Ok(&mut self.bytes[start..start + n])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::task::Waker;
+
+    #[test]
+    fn a_queue_moves_what_is_left_to_the_front_and_says_when_it_is_full() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut queue = Queue::new([0u8; 8]);
+        let Poll::Ready(room) = queue.poll_room(&mut cx) else { panic!("an array never waits") };
+        room.copy_from_slice(b"abcdefgh");
+        queue.fill(8);
+        queue.consume(6);
+        let Poll::Ready(room) = queue.poll_room(&mut cx) else { panic!("an array never waits") };
+        assert_eq!(room.len(), 6);
+        room.copy_from_slice(b"ijklmn");
+        queue.fill(6);
+        assert_eq!(queue.filled(), b"ghijklmn");
+        assert!(queue.poll_room(&mut cx).is_ready_and(|room| room.is_empty()));
+    }
+
+    #[test]
+    fn behind_a_held_unit_bytes_come_and_go_and_the_unit_stays() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut queue = Queue::new([0u8; 8]);
+        queue.storage.copy_from_slice(b"xxHHabcd");
+        queue.fill(8);
+        queue.consume(2);
+        let mut lent = 2;
+        let (unit, mut behind) = queue.split(&mut lent);
+        assert_eq!((unit, &*behind.filled()), (&b"HH"[..], &b"abcd"[..]));
+        behind.consume(3);
+        assert_eq!(behind.given_up(3), b"abc");
+        let Poll::Ready(room) = behind.poll_room(&mut cx) else { panic!("never waits") };
+        assert_eq!(room.len(), 3);
+        room.copy_from_slice(b"efg");
+        behind.fill(3);
+        behind.consume(2);
+        assert_eq!(behind.given_up(2), b"de");
+        assert_eq!(unit, b"HH");
+        queue.consume(lent);
+        assert_eq!(queue.filled(), b"fg");
+    }
+
+    trait ReadyAnd<T> {
+        fn is_ready_and(self, test: impl FnOnce(T) -> bool) -> bool;
+    }
+    impl<T> ReadyAnd<T> for Poll<T> {
+        fn is_ready_and(self, test: impl FnOnce(T) -> bool) -> bool {
+            match self {
+                Poll::Ready(value) => test(value),
+                Poll::Pending => false,
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a protocol is: one connection's state machine, without I/O.
+
+use crate::buffer::Outbox;
+use crate::error::{Error, Result};
+
+/// Bytes to events, messages to bytes. No I/O, no clock, no allocation.
+///
+/// A [`Session`](crate::Session) calls it in this order: [`limit`](Self::limit) once;
+/// [`decode`](Self::decode) whenever there may be something in the received bytes, and
+/// [`view`](Self::view) after each event; [`encode`](Self::encode) for each message sent;
+/// [`keep_alive`](Self::keep_alive) in silence; [`close`](Self::close) once.
+///
+/// Events are found as offsets ([`Found`](Self::Found)) and only then viewed, so that a session can go on
+/// decoding in a loop without borrowing what it has not yet handed out.
+pub trait Codec {
+    /// Where an event lies in its unit: offsets and flags, no borrows. Small.
+    type Found: Copy;
+    /// What the application is told: a view of the received bytes.
+    type Event<'a>;
+    /// What the application says. `Copy`, because it is encoded again if it had to wait for room.
+    type Message<'a>: Copy;
+    /// The most bytes one call of `decode`, `keep_alive` or `close` writes. A session always has that room.
+    const REPLY_MAX: usize = 0;
+    /// Whether `keep_alive` says anything; if not, silence is not interrupted.
+    const KEEP_ALIVE: bool = false;
+
+    /// What this session can take, told before anything else. A codec whose units say how long they are
+    /// must refuse a longer one as soon as it knows, with
+    /// [`Code::MessageTooLarge`](crate::Code::MessageTooLarge).
+    fn limit(&mut self, limits: Limits) {
+        let _ = limits;
+    }
+
+    /// Interprets a prefix of `input`, in place if it likes; automatic replies go to `out`.
+    ///
+    /// May be called without input. Each step makes progress: it consumes bytes, or asks for more.
+    /// (Two events of no bytes after each other are a codec's bug and panic.)
+    ///
+    /// # Errors
+    /// The peer's fault, or [`Code::BufferFull`](crate::Code::BufferFull) if `out` has no room: the session
+    /// then makes some and asks again. Any other error ends the session, after a goodbye by `close`.
+    fn decode(&mut self, input: &mut [u8], out: &mut Outbox<'_>) -> Result<Step<Self::Found>>;
+
+    /// The event that was `found` in `unit`, the bytes its step consumes.
+    ///
+    /// # Errors
+    /// As for `decode`, for faults that are cheaper to find here.
+    fn view(found: Self::Found, unit: &[u8]) -> Result<Self::Event<'_>>;
+
+    /// Writes the head of `message`, or all of it, to `out`, and returns the bytes that follow verbatim.
+    ///
+    /// # Errors
+    /// [`Code::BufferFull`](crate::Code::BufferFull) if there is no room: the session undoes what was
+    /// written, makes room and asks again. Any other error is the application's and leaves the session open.
+    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]>;
+
+    /// Says goodbye, and why. By default there is none and the stream just ends.
+    fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
+        let _ = (why, out);
+    }
+
+    /// Something that a living peer answers.
+    fn keep_alive(&mut self, out: &mut Outbox<'_>) {
+        let _ = out;
+    }
+}
+
+/// What came of one [`Codec::decode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<F> {
+    /// Nothing can be done before more bytes arrive.
+    NeedInput,
+    /// That many bytes are dealt with; the application need not know.
+    Quiet(usize),
+    /// An event in that many bytes.
+    Event(usize, F),
+    /// The peer said goodbye, in that many bytes.
+    Goodbye(usize),
+}
+
+/// The largest things a session can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one received message, without its framing: [`Options::message_max`](crate::Options).
+    pub message: usize,
+    /// Bytes of one unit as received, framing and all: the size of the receive queue.
+    pub unit: usize,
+}

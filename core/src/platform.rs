@@ -1,0 +1,106 @@
+//! What a host provides: a byte stream, storage and a clock.
+
+use core::marker::PhantomData;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+
+use crate::buffer::Storage;
+use crate::error::{Error, Result};
+use crate::time::Instant;
+
+/// A byte stream: TCP, TLS over one, a QUIC stream, a simulated pipe. Object safe.
+///
+/// Of each direction only the waker of the last poll counts. Nothing is in flight between polls, so there is
+/// nothing to cancel. Polled rather than `async`, because a session reads and writes at once, whichever can
+/// go on; an async pair cannot, and two peers that both fill their pipes would stop for ever.
+pub trait Transport {
+    /// Reads into `buf`, which is not empty. `Ready(Ok(0))` is the end of the stream.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>>;
+
+    /// Writes some of `buf`, which is not empty; at least one byte.
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>>;
+
+    /// Ready when a read would probably not wait, so that no buffer is needed to wait. May be wrong.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Hands everything written to the wire. Does not wait for the peer to acknowledge it.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that no more will be written. The peer can still be read from.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Cuts the connection now, in a way the peer cannot take for an orderly end where that is possible:
+    /// a TCP reset, a QUIC RESET_STREAM and STOP_SENDING. Dropping the transport is enough for memory.
+    fn abort(&mut self, why: Error) {
+        let _ = why;
+    }
+
+    /// The peer's address, if the transport has one.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for &mut T {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        (**self).poll_read(cx, buf)
+    }
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        (**self).poll_write(cx, buf)
+    }
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        (**self).poll_readable(cx)
+    }
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        (**self).poll_flush(cx)
+    }
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        (**self).poll_finish(cx)
+    }
+    fn abort(&mut self, why: Error) {
+        (**self).abort(why);
+    }
+    fn peer(&self) -> Option<SocketAddr> {
+        (**self).peer()
+    }
+}
+
+/// The host's clock, one per session.
+pub trait Clock {
+    /// The time. Never earlier than the last answer.
+    fn now(&self) -> Instant;
+
+    /// Ready once `at` has passed. May be asked for another moment at any time; only the last question and
+    /// the last waker count.
+    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the host is coming to its end: a session then ends as soon as it has nothing under way.
+    /// The host wakes its sessions when that changes.
+    fn stopping(&self) -> bool {
+        false
+    }
+}
+
+/// The three types a host chooses, as one parameter of everything above.
+pub trait Platform {
+    /// Its byte streams.
+    type Transport: Transport;
+    /// Where its queues live.
+    type Storage: Storage;
+    /// Its clock.
+    type Clock: Clock;
+}
+
+/// A platform by its parts, where it needs no name of its own.
+pub struct Parts<T, S, K>(PhantomData<(T, S, K)>);
+
+impl<T: Transport, S: Storage, K: Clock> Platform for Parts<T, S, K> {
+    type Transport = T;
+    type Storage = S;
+    type Clock = K;
+}
+
+const _: fn(&mut dyn Transport) = |_| ();

@@ -1,0 +1,267 @@
+//! One connection, whatever the protocol, whatever the host.
+//!
+//! A session is a codec on a transport, with a queue each way, a clock and time-outs. The application calls
+//! [`receive`](Session::receive) and gets two things that do not overlap: an event, which is a view of the
+//! receive queue, and the [`Sender`]; so it answers while it still reads the question.
+//!
+//! | file | its idea |
+//! |---|---|
+//! | `sender.rs` | sending, and the engine that decodes, writes, reads and waits |
+//! | `held.rs` | an event that stays readable while later ones arrive behind it |
+//! | `timing.rs` | when to act if nothing happens |
+//! | `ending.rs` | every state, and what leads where |
+//! | `stats.rs` | what a session has done |
+
+mod ending;
+mod held;
+mod sender;
+mod stats;
+mod timing;
+
+use core::future::poll_fn;
+use core::task::{Context, Poll};
+
+pub use ending::CloseReason;
+pub use held::Held;
+pub use sender::Sender;
+pub use stats::{Stats, Traffic};
+
+use crate::buffer::{Queue, Storage};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::platform::{Platform, Transport};
+use crate::time::Instant;
+use sender::Left;
+
+/// One connection: a transport, a codec and two queues.
+///
+/// | to | call |
+/// |---|---|
+/// | wait for the peer | [`receive`](Self::receive), [`receive_held`](Self::receive_held) |
+/// | speak | [`send`](Self::send), [`try_send`](Self::try_send), [`flush`](Self::flush), or those of the [`Sender`] that `receive` lends |
+/// | await something else | [`during`](Self::during) |
+/// | change the protocol | [`switch`](Self::switch) |
+/// | end | [`close`](Self::close); dropping a session cuts it off |
+///
+/// Every method may be dropped at any await and nothing is lost, but for a message larger than the whole
+/// send queue ([`send`](Self::send) says more).
+pub struct Session<P: Platform, C> {
+    rx: Queue<P::Storage>,
+    /// Bytes of the event last lent out; given up by the next call.
+    lent: usize,
+    sender: Sender<P, C>,
+}
+
+impl<P: Platform, C: Codec> Session<P, C> {
+    /// A session on a connection that is already made. `rx` and `tx` are where its queues live; a unit of
+    /// the protocol must fit `rx`.
+    ///
+    /// # Panics
+    /// If `tx` is smaller than [`Codec::REPLY_MAX`].
+    pub fn open(
+        transport: P::Transport,
+        codec: C,
+        (rx, tx): (P::Storage, P::Storage),
+        clock: P::Clock,
+        options: Options,
+    ) -> Self {
+        let unit = rx.limit();
+        Self { rx: Queue::new(rx), lent: 0, sender: Sender::open(transport, codec, tx, clock, options, unit) }
+    }
+
+    /// The next event, with the means to answer it. `None` once the session has ended in order;
+    /// [`reason`](Self::reason) says how. Queued output leaves before this waits. Cancel-safe.
+    ///
+    /// # Errors
+    /// What ended the session: the peer's fault, a failed transport, a time-out. The goodbye was sent by
+    /// then, if one could be.
+    pub async fn receive(&mut self) -> Result<Option<(C::Event<'_>, &mut Sender<P, C>)>> {
+        let Some(found) = poll_fn(|cx| self.poll_found(cx)).await? else { return Ok(None) };
+        match C::view(found, &self.rx.filled()[..self.lent]) {
+            Ok(event) => Ok(Some((event, &mut self.sender))),
+            Err(error) => {
+                self.sender.fail(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Like [`receive`](Self::receive), but the event stays readable while later ones are received behind
+    /// it: a request's head while its body streams. The event's bytes are not reusable meanwhile, and what
+    /// follows must fit the rest of the queue, piece by piece.
+    ///
+    /// # Errors
+    /// As for [`receive`](Self::receive).
+    pub async fn receive_held(&mut self) -> Result<Option<(C::Event<'_>, Held<'_, P, C>)>> {
+        let Some(found) = poll_fn(|cx| self.poll_found(cx)).await? else { return Ok(None) };
+        let (unit, behind) = self.rx.split(&mut self.lent);
+        match C::view(found, unit) {
+            Ok(event) => Ok(Some((event, Held::new(behind, &mut self.sender)))),
+            Err(error) => {
+                self.sender.fail(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// [`Sender::send`], outside an event. While it waits for room it also reads, as far as the receive
+    /// queue has room, so that two peers that both send before they receive do not stop each other.
+    ///
+    /// # Errors
+    /// As for [`Sender::send`].
+    pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
+        self.give_up();
+        loop {
+            match self.sender.queue(message)? {
+                None => return Ok(()),
+                Some(Left::NoRoom) => {
+                    poll_fn(|cx| {
+                        let flushed = self.sender.poll_flush(cx);
+                        self.read_meanwhile(flushed.is_pending(), cx);
+                        flushed
+                    })
+                    .await?;
+                }
+                Some(Left::Exhausted) => poll_fn(|cx| self.sender.poll_storage(cx)).await?,
+                Some(Left::Direct(mut body)) => {
+                    return poll_fn(|cx| {
+                        let sent = self.sender.poll_direct(&mut body, cx);
+                        self.read_meanwhile(sent.is_pending(), cx);
+                        sent
+                    })
+                    .await;
+                }
+            }
+        }
+    }
+
+    /// [`Sender::try_send`], outside an event.
+    ///
+    /// # Errors
+    /// As for [`Sender::try_send`].
+    pub fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
+        self.sender.try_send(message)
+    }
+
+    /// [`Sender::flush`], outside an event.
+    ///
+    /// # Errors
+    /// As for [`Sender::flush`].
+    pub async fn flush(&mut self) -> Result<()> {
+        self.sender.flush().await
+    }
+
+    /// [`Sender::during`], outside an event.
+    pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        self.sender.during(future).await
+    }
+
+    /// Another protocol from here on. Bytes already received are the new codec's; queued output still
+    /// leaves first.
+    ///
+    /// # Panics
+    /// If the send queue is smaller than the new codec's [`Codec::REPLY_MAX`].
+    pub fn switch<D: Codec>(mut self, codec: D) -> Session<P, D> {
+        self.give_up();
+        let unit = self.rx.limit();
+        Session { rx: self.rx, lent: 0, sender: self.sender.switch(codec, unit) }
+    }
+
+    /// Sends what is queued, says goodbye, and reads on until the peer has ended too or the closing time-out
+    /// has passed; TCP would otherwise throw the goodbye away. What the peer still sends is thrown away.
+    /// On an ended session it does nothing. Cancel-safe: the next call goes on.
+    ///
+    /// # Errors
+    /// If what was queued could not be delivered, or the session had failed before.
+    pub async fn close(&mut self) -> Result<()> {
+        self.give_up();
+        self.sender.close();
+        poll_fn(|cx| self.sender.poll_end(&mut self.rx, cx)).await;
+        self.rx.consume(self.rx.len());
+        self.rx.release_if_empty();
+        match self.reason().and_then(CloseReason::error) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Cuts the connection at once; the peer sees that it was cut.
+    pub fn abort(&mut self, why: Error) {
+        self.give_up();
+        self.rx.consume(self.rx.len());
+        self.rx.release_if_empty();
+        self.sender.cut(why);
+    }
+
+    /// The sending half, outside an event.
+    pub fn sender(&mut self) -> &mut Sender<P, C> {
+        &mut self.sender
+    }
+
+    /// The codec, to ask it about the connection.
+    pub fn codec(&mut self) -> &mut C {
+        &mut self.sender.codec
+    }
+
+    /// The transport, to ask it about addresses or certificates.
+    pub fn transport(&self) -> &P::Transport {
+        &self.sender.transport
+    }
+
+    /// The peer's address, if the transport has one.
+    pub fn peer(&self) -> Option<core::net::SocketAddr> {
+        self.sender.transport.peer()
+    }
+
+    /// The time on the session's clock.
+    pub fn now(&self) -> Instant {
+        self.sender.now()
+    }
+
+    /// Why the session ended or is about to; `None` while it is open.
+    pub fn reason(&self) -> Option<CloseReason> {
+        self.sender.reason()
+    }
+
+    /// What the session has done so far.
+    pub fn stats(&self) -> Stats {
+        self.sender.stats()
+    }
+
+    /// Ends the session as failed with `error`; [`close`](Self::close) or the next
+    /// [`receive`](Self::receive) sees to it.
+    pub fn fail(&mut self, error: Error) {
+        self.sender.fail(error);
+    }
+
+    fn give_up(&mut self) {
+        self.rx.consume(core::mem::take(&mut self.lent));
+    }
+
+    fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Found>>> {
+        self.give_up();
+        self.sender.poll_event(&mut self.rx, cx).map_ok(|event| {
+            event.map(|(n, found)| {
+                self.lent = n;
+                found
+            })
+        })
+    }
+
+    /// Reads once, as far as there is room without growing.
+    fn read_meanwhile(&mut self, waiting: bool, cx: &mut Context<'_>) {
+        if !waiting || !self.sender.may_read() {
+            return;
+        }
+        // Bytes are held only once there is something to read.
+        match self.sender.transport.poll_readable(cx) {
+            Poll::Ready(Ok(())) if self.rx.has_room() => {
+                if self.sender.poll_read(&mut self.rx, cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+            }
+            _ => {}
+        }
+    }
+}

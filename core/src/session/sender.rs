@@ -1,0 +1,634 @@
+//! The sending half of a session, and the engine under both halves.
+//!
+//! Everything here that waits is a poll function, so nothing is lost when a future above it is dropped.
+
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::{Context, Poll, ready};
+
+use super::ending::{CloseReason, LINGER_MAX, State};
+use super::stats::Stats;
+use super::timing::{Due, Timing, Wait};
+use crate::buffer::{Inbox, Outbox, Queue, Room, Storage};
+use crate::codec::{Codec, Limits, Step};
+use crate::error::{Code, Error, Fault, Result};
+use crate::options::Options;
+use crate::platform::{Clock, Platform, Transport};
+use crate::time::Instant;
+
+/// The sending half of a [`Session`](super::Session). An event borrows the other half, so a reply can be
+/// written while the question is still held.
+pub struct Sender<P: Platform, C> {
+    pub(super) tx: Queue<P::Storage>,
+    pub(super) codec: C,
+    pub(super) transport: P::Transport,
+    pub(super) clock: P::Clock,
+    pub(super) state: State,
+    pub(super) options: Options,
+    timing: Timing,
+    stats: Stats,
+    /// The peer has ended its stream.
+    peer_finished: bool,
+    /// The last step was an event of no bytes.
+    stood_still: bool,
+    /// When the end began, then when it must be over.
+    end_by: Instant,
+    lingered: usize,
+}
+
+/// What [`Sender::queue`] could not queue.
+pub(super) enum Left<'m> {
+    /// There is no room now.
+    NoRoom,
+    /// There are no bytes to queue it in now.
+    Exhausted,
+    /// Larger than the queue, which is full of its beginning: this goes out behind it.
+    Direct(&'m [u8]),
+}
+
+impl<P: Platform, C: Codec> Sender<P, C> {
+    pub(super) fn open(
+        transport: P::Transport,
+        mut codec: C,
+        tx: P::Storage,
+        clock: P::Clock,
+        options: Options,
+        unit: usize,
+    ) -> Self {
+        assert!(tx.limit() >= C::REPLY_MAX.max(1), "the tx queue is too small for the codec's replies");
+        codec.limit(Limits { message: options.message_max, unit });
+        let now = clock.now();
+        Self {
+            tx: Queue::new(tx),
+            codec,
+            transport,
+            clock,
+            state: State::Open,
+            options,
+            timing: Timing::new(now),
+            stats: Stats { opened_at: now, ..Stats::default() },
+            peer_finished: false,
+            stood_still: false,
+            end_by: Instant::NEVER,
+            lingered: 0,
+        }
+    }
+
+    pub(super) fn switch<D: Codec>(self, mut codec: D, unit: usize) -> Sender<P, D> {
+        assert!(self.tx.limit() >= D::REPLY_MAX.max(1), "the tx queue is too small for the codec's replies");
+        codec.limit(Limits { message: self.options.message_max, unit });
+        Sender {
+            tx: self.tx,
+            codec,
+            transport: self.transport,
+            clock: self.clock,
+            state: self.state,
+            options: self.options,
+            timing: self.timing,
+            stats: self.stats,
+            peer_finished: self.peer_finished,
+            stood_still: false,
+            end_by: self.end_by,
+            lingered: self.lingered,
+        }
+    }
+
+    /// Queues `message`; waits only while there is no room for it.
+    ///
+    /// What is queued leaves in one write when the session next waits, when the queue is full, or on
+    /// [`flush`](Self::flush). A message larger than the queue is written from where it lies, without a copy.
+    ///
+    /// Cancel-safe, all or nothing, but for a message larger than the whole queue: when such a `send` is
+    /// dropped half way, the stream cannot be continued, and the session ends with
+    /// [`Code::InvalidSession`] at its next use.
+    ///
+    /// # Errors
+    /// [`Code::ConnectionClosed`] or [`Code::SessionExpired`] on an ended session, [`Code::WriteStalled`],
+    /// [`Code::SendFailed`], [`Code::MessageTooLarge`] if the codec cannot express it.
+    pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
+        loop {
+            match self.queue(message)? {
+                None => return Ok(()),
+                Some(Left::NoRoom) => poll_fn(|cx| self.poll_flush(cx)).await?,
+                Some(Left::Exhausted) => poll_fn(|cx| self.poll_storage(cx)).await?,
+                Some(Left::Direct(mut body)) => return poll_fn(|cx| self.poll_direct(&mut body, cx)).await,
+            }
+        }
+    }
+
+    /// Queues `message` now or fails; never waits, and leaves nothing behind when it fails.
+    ///
+    /// # Errors
+    /// [`Code::BufferFull`] if there is no room now, [`Code::MessageTooLarge`] if there never will be, and
+    /// what [`send`](Self::send) fails with on an ended session.
+    pub fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
+        match self.queue(message)? {
+            None => Ok(()),
+            Some(Left::NoRoom | Left::Exhausted) => Err(Code::BufferFull.into()),
+            Some(Left::Direct(_)) => {
+                self.tx.truncate(0); // tx was empty
+                self.tx.release_if_empty();
+                self.state = State::Open;
+                self.stats.sent.messages -= 1;
+                Err(Error::new(Code::MessageTooLarge).blame(Fault::Local))
+            }
+        }
+    }
+
+    /// Sends everything queued. Does not wait for the peer to have received it. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Code::WriteStalled`] or what the transport failed with.
+    pub async fn flush(&mut self) -> Result<()> {
+        if let State::Ended(reason) = self.state {
+            return reason.error().map_or(Ok(()), Err);
+        }
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Awaits something else while queued output leaves and keep-alives go out. For a handler that waits on
+    /// another task, a timer or another connection while it holds an event.
+    ///
+    /// A transport that fails meanwhile is reported by the next `send` or `receive`.
+    pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if self.state == State::Open {
+                self.poll_attend(cx);
+            }
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Says goodbye once what is queued has left. The next `receive` sees to it and returns `None`.
+    pub fn close(&mut self) {
+        self.close_with(CloseReason::Local);
+    }
+
+    /// Ends the session as failed with `error`, which the codec tells the peer in its goodbye.
+    pub fn fail(&mut self, error: Error) {
+        self.close_with(CloseReason::Failed(error));
+    }
+
+    /// The codec, to ask it about the connection.
+    pub fn codec(&mut self) -> &mut C {
+        &mut self.codec
+    }
+
+    /// The transport, to ask it about addresses or certificates.
+    pub fn transport(&self) -> &P::Transport {
+        &self.transport
+    }
+
+    /// The time on the session's clock.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Why the session ended or is about to; `None` while it is open.
+    pub fn reason(&self) -> Option<CloseReason> {
+        self.state.reason()
+    }
+
+    /// What the session has done so far.
+    pub fn stats(&self) -> Stats {
+        Stats { progress_at: self.timing.quiet_since(|| self.clock.now()), ..self.stats }
+    }
+
+    pub(super) fn close_with(&mut self, reason: CloseReason) {
+        match self.state {
+            State::Open => {
+                self.state = State::Closing(reason);
+                self.end_by = Instant::NEVER;
+            }
+            State::Torn => _ = self.cut(Code::InvalidSession.into()),
+            _ => {}
+        }
+    }
+
+    /// Nothing more can be said: cuts the connection.
+    pub(super) fn cut(&mut self, error: Error) -> Error {
+        self.tx.consume(self.tx.len());
+        self.tx.release_if_empty();
+        if !matches!(self.state, State::Ended(_)) {
+            self.transport.abort(error);
+            self.state = State::Ended(CloseReason::Failed(error));
+        }
+        error
+    }
+
+    fn ended_error(reason: CloseReason) -> Error {
+        match reason {
+            CloseReason::Idle => Code::SessionExpired.into(),
+            CloseReason::Failed(error) => error,
+            CloseReason::Shutdown => Code::ShuttingDown.into(),
+            CloseReason::Local | CloseReason::Peer => Code::ConnectionClosed.into(),
+        }
+    }
+
+    pub(super) fn queue<'m>(&mut self, message: C::Message<'m>) -> Result<Option<Left<'m>>> {
+        match self.state {
+            State::Open => {}
+            State::Torn => return Err(self.cut(Code::InvalidSession.into())),
+            _ => return Err(self.state.reason().map_or(Code::ConnectionClosed.into(), Self::ended_error)),
+        }
+        let before = self.tx.len();
+        if self.tx.make_room(1) == Room::Exhausted {
+            return Ok(Some(Left::Exhausted));
+        }
+        loop {
+            let mut out = self.tx.outbox();
+            match self.codec.encode(message, &mut out) {
+                Ok(body) if out.put(body).is_ok() => {
+                    self.queued();
+                    return Ok(None);
+                }
+                Ok(body) => {
+                    if before == 0 {
+                        // As much of the body as fits leaves with the head, in one write.
+                        let (first, rest) = body.split_at(out.room());
+                        out.put(first)?;
+                        self.state = State::Torn;
+                        self.queued();
+                        return Ok(Some(Left::Direct(rest)));
+                    }
+                }
+                Err(error) if error != Code::BufferFull => {
+                    self.tx.truncate(before);
+                    self.tx.release_if_empty();
+                    return Err(error);
+                }
+                Err(_) => {
+                    if before == 0 {
+                        self.tx.truncate(0);
+                        match self.tx.grow() {
+                            Room::Made => continue,
+                            Room::Exhausted => return Ok(Some(Left::Exhausted)),
+                            Room::Short => {
+                                self.tx.release_if_empty();
+                                return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
+                            }
+                        }
+                    }
+                }
+            }
+            self.tx.truncate(before);
+            if !self.tx.compact() {
+                return Ok(Some(Left::NoRoom));
+            }
+        }
+    }
+
+    #[inline]
+    fn queued(&mut self) {
+        self.stats.sent.messages += 1;
+        self.timing.moved();
+    }
+
+    /// Writes what is queued; pending while some is. Says nothing of time-outs.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while !self.tx.is_empty() {
+            let n = ready!(self.poll_write_some(None, cx))?;
+            self.tx.consume(n);
+        }
+        self.tx.release_if_empty();
+        ready!(self.transport.poll_flush(cx)).map_err(|error| self.cut(error))?;
+        self.timing.unstalled();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes some of `bytes`, or of tx.
+    fn poll_write_some(&mut self, bytes: Option<&[u8]>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => self.tx.filled(),
+        };
+        match ready!(self.transport.poll_write(cx, bytes)) {
+            Ok(n @ 1..) => {
+                self.stats.sent.bytes += n as u64;
+                self.timing.unstalled();
+                Poll::Ready(Ok(n))
+            }
+            Ok(0) => Poll::Ready(Err(self.cut(Code::SendFailed.into()))),
+            Err(error) => Poll::Ready(Err(self.cut(error))),
+        }
+    }
+
+    /// Writes what is queued, for at most the write-stall time-out without progress.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.poll_drain(cx) {
+            Poll::Pending => self.poll_wait(Wait::Send, true, cx),
+            ready => ready,
+        }
+    }
+
+    /// Waits for bytes to queue in.
+    pub(super) fn poll_storage(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.tx.make_room(1) != Room::Exhausted {
+            self.timing.fed();
+            return Poll::Ready(Ok(()));
+        }
+        self.tx.wait(cx);
+        self.poll_exhausted(cx)
+    }
+
+    /// All buffers are lent out: for the write-stall time-out that is waited for, then the session ends.
+    fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let since = self.timing.starved(|| self.clock.now());
+        ready!(self.clock.poll_until(since + self.options.timeouts.write_stall, cx));
+        Poll::Ready(Err(self.cut(Code::BuffersExhausted.into())))
+    }
+
+    /// Writes the rest of a message whose beginning is in tx.
+    pub(super) fn poll_direct(&mut self, body: &mut &[u8], cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while !self.tx.is_empty() {
+            ready!(self.poll_flush(cx))?;
+        }
+        while !body.is_empty() {
+            match self.poll_write_some(Some(body), cx) {
+                Poll::Ready(n) => *body = &body[n?..],
+                Poll::Pending => ready!(self.poll_wait(Wait::Send, true, cx))?,
+            }
+        }
+        self.state = State::Open;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Lets output leave and keep-alives go out while the application waits elsewhere.
+    fn poll_attend(&mut self, cx: &mut Context<'_>) {
+        while self.state == State::Open {
+            let stalled = match self.poll_drain(cx) {
+                Poll::Ready(Err(_)) => return, // the state says why
+                drained => drained.is_pending(),
+            };
+            if self.poll_wait(Wait::During, stalled, cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// Ready when a time-out has passed and was dealt with. `stalled`: output waits for the transport.
+    fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let (at, due) =
+            self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.options.timeouts, || self.clock.now());
+        ready!(self.clock.poll_until(at, cx));
+        match due {
+            Due::WriteStalled => return Poll::Ready(Err(self.cut(Code::WriteStalled.into()))),
+            Due::MessageTimeout => self.fail(Code::MessageTimeout.into()),
+            Due::Idle => self.close_with(CloseReason::Idle),
+            Due::KeepAlive => {
+                self.timing.kept_alive(self.clock.now());
+                // Without room much is on its way already, and the write-stall time-out watches that.
+                if self.tx.make_room(C::REPLY_MAX) == Room::Made {
+                    self.codec.keep_alive(&mut self.tx.outbox());
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next event in `rx`: how many bytes from its front, and what was found. `None` when the session
+    /// has ended in order. This is the whole engine: it decodes, writes, reads, waits and ends.
+    pub(super) fn poll_event<I: Inbox>(
+        &mut self,
+        rx: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<(usize, C::Found)>>> {
+        loop {
+            match self.state {
+                State::Open => {}
+                State::Torn => return Poll::Ready(Err(self.cut(Code::InvalidSession.into()))),
+                State::Ended(reason) => {
+                    rx.clear();
+                    return Poll::Ready(reason.error().map_or(Ok(None), Err));
+                }
+                _ => {
+                    ready!(self.poll_end(rx, cx));
+                    continue;
+                }
+            }
+            match ready!(self.poll_decode(rx, cx))? {
+                Ok(Step::NeedInput) => ready!(self.poll_starved(rx, cx))?,
+                Ok(Step::Quiet(n)) => {
+                    self.progress(n, true);
+                    rx.consume(n);
+                }
+                Ok(Step::Event(n, found)) => {
+                    self.progress(n, n > 0 || !self.stood_still);
+                    self.stood_still = n == 0;
+                    self.stats.received.messages += 1;
+                    self.timing.moved();
+                    return Poll::Ready(Ok(Some((n, found))));
+                }
+                Ok(Step::Goodbye(n)) => {
+                    rx.consume(n);
+                    self.close_with(CloseReason::Peer);
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    #[inline]
+    fn progress(&mut self, n: usize, allowed: bool) {
+        assert!(allowed, "{} makes no progress", core::any::type_name::<C>());
+        if n > 0 {
+            self.stood_still = false;
+            self.timing.unit_ended();
+        }
+    }
+
+    /// One step of the codec, with room for its reply.
+    #[inline]
+    fn poll_decode<I: Inbox>(
+        &mut self,
+        rx: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<Step<C::Found>>>> {
+        loop {
+            if C::REPLY_MAX == 0 {
+                let step = self.codec.decode(rx.filled(), &mut Outbox::new(&mut [], &mut 0));
+                return Poll::Ready(Ok(step));
+            }
+            match self.tx.make_room(C::REPLY_MAX) {
+                Room::Made => {
+                    let before = self.tx.len();
+                    match self.codec.decode(rx.filled(), &mut self.tx.outbox()) {
+                        Err(error) if error == Code::BufferFull && before > 0 => self.tx.truncate(before),
+                        step => return Poll::Ready(Ok(step)),
+                    }
+                }
+                Room::Exhausted => {
+                    ready!(self.poll_storage(cx))?;
+                    continue;
+                }
+                Room::Short => {}
+            }
+            match self.tx.is_empty() {
+                // The storage is held at a size below its limit.
+                true => _ = self.tx.grow(),
+                false => ready!(self.poll_flush(cx))?,
+            }
+        }
+    }
+
+    /// Writes what is queued and reads what there is, whichever can go on. Ready when there is more to
+    /// decode, or when the state has changed.
+    fn poll_starved<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Output does not hold up input: a peer that writes before it reads is read from.
+        let stalled = match self.poll_drain(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            drained => drained.is_pending(),
+        };
+        let partial = !rx.filled().is_empty();
+        if self.peer_finished {
+            match partial {
+                false => self.close_with(CloseReason::Peer),
+                true => self.fail(Error::new(Code::ReceiveFailed).blame(Fault::Peer)),
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if !partial {
+            rx.release_if_empty();
+            if self.clock.stopping() && !stalled {
+                self.close_with(CloseReason::Shutdown);
+                return Poll::Ready(Ok(()));
+            }
+            if I::LENT {
+                match self.transport.poll_readable(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
+                    Poll::Pending => return self.poll_wait(Wait::Receive { partial }, stalled, cx),
+                }
+            }
+        }
+        match self.poll_read(rx, cx) {
+            Poll::Ready(read) => Poll::Ready(read),
+            Poll::Pending => {
+                rx.release_if_empty();
+                self.poll_wait(Wait::Receive { partial }, stalled, cx)
+            }
+        }
+    }
+
+    /// Reads once into the room of `rx`.
+    pub(super) fn poll_read<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Poll::Ready(room) = rx.poll_room(cx) else { return self.poll_exhausted(cx) };
+        self.timing.fed();
+        if room.is_empty() {
+            self.fail(Code::MessageTooLarge.into());
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.transport.poll_read(cx, room)) {
+            Ok(0) => self.peer_finished = true,
+            Ok(n) => {
+                rx.fill(n);
+                self.stats.received.bytes += n as u64;
+                self.timing.heard();
+            }
+            Err(error) => return Poll::Ready(Err(self.cut(error))),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether there is reason to read while waiting to write.
+    pub(super) fn may_read(&self) -> bool {
+        self.state == State::Open && !self.peer_finished
+    }
+
+    /// Goes on with the end until it is over; see [`ending`](super::ending).
+    pub(super) fn poll_end<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+        if self.end_by == Instant::NEVER {
+            self.end_by = self.clock.now() + self.options.timeouts.closing;
+        }
+        loop {
+            self.state = match self.state {
+                State::Closing(reason) => match self.poll_goodbye(reason, cx) {
+                    Poll::Ready(()) => match self.state {
+                        State::Closing(_) => State::Goodbye(reason),
+                        ended => ended,
+                    },
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Goodbye(reason) => match self.poll_drain(cx) {
+                    Poll::Ready(Ok(())) => State::Finishing(reason),
+                    Poll::Ready(Err(_)) => self.state, // ended by the failure
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Finishing(reason) => match self.transport.poll_finish(cx) {
+                    Poll::Ready(Ok(())) if !self.peer_finished => State::Lingering(reason),
+                    Poll::Ready(_) => State::Ended(reason),
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Lingering(reason) => match self.poll_linger(rx, cx) {
+                    Poll::Ready(()) => State::Ended(reason),
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Open | State::Torn | State::Ended(_) => return Poll::Ready(()),
+            };
+        }
+    }
+
+    /// Writes the codec's goodbye behind what is queued.
+    fn poll_goodbye(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
+        if C::REPLY_MAX == 0 {
+            return Poll::Ready(());
+        }
+        loop {
+            match self.tx.make_room(C::REPLY_MAX) {
+                Room::Made => {
+                    self.codec.close(reason.error(), &mut self.tx.outbox());
+                    return Poll::Ready(());
+                }
+                Room::Exhausted => {
+                    self.tx.wait(cx);
+                    return Poll::Pending;
+                }
+                Room::Short if self.tx.is_empty() => _ = self.tx.grow(),
+                Room::Short => {
+                    if ready!(self.poll_drain(cx)).is_err() {
+                        return Poll::Ready(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what the peer still sends and throws it away.
+    fn poll_linger<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            rx.clear();
+            if I::LENT && ready!(self.transport.poll_readable(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let room = ready!(rx.poll_room(cx));
+            // Behind a held unit there may be no room at all; then the grace time ends it.
+            if room.is_empty() {
+                return Poll::Pending;
+            }
+            match ready!(self.transport.poll_read(cx, room)) {
+                Ok(n @ 1..) if self.lingered < LINGER_MAX => self.lingered += n,
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {
+                    self.transport.abort(Code::ConnectionClosed.into());
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    /// The grace time: past it the connection is cut, and what was queued is lost.
+    fn poll_end_by(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.clock.poll_until(self.end_by, cx));
+        let undelivered = !self.tx.is_empty();
+        self.tx.consume(self.tx.len());
+        self.tx.release_if_empty();
+        self.transport.abort(reason.error().unwrap_or(Code::ConnectionClosed.into()));
+        self.state = State::Ended(match undelivered {
+            true if reason.error().is_none() => CloseReason::Failed(Code::WriteStalled.into()),
+            _ => reason,
+        });
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,27 @@
+//! What a session has done.
+
+use crate::time::Instant;
+
+/// What a session has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Stats {
+    /// What came.
+    pub received: Traffic,
+    /// What went: bytes the transport has taken, messages queued.
+    pub sent: Traffic,
+    /// When the session was opened.
+    pub opened_at: Instant,
+    /// When bytes last came or the application last took an event or sent a message.
+    pub progress_at: Instant,
+}
+
+/// One direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Traffic {
+    /// Bytes on the transport, framing and all.
+    pub bytes: u64,
+    /// Events handed out, or messages accepted.
+    pub messages: u64,
+}

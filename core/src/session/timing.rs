@@ -1,0 +1,217 @@
+//! When a session must act if nothing happens. Pure: moments in, a moment out.
+//!
+//! The clock is asked once per wait, not once per read: what happened since the last wait is remembered as
+//! flags and dated when the session next waits.
+
+use crate::options::Timeouts;
+use crate::time::Instant;
+
+pub(super) struct Timing {
+    /// Bytes came, or the application did something, since the last wait.
+    moved: bool,
+    /// Bytes came since the last wait.
+    heard: bool,
+    quiet_since: Instant,
+    kept_alive_at: Instant,
+    /// A unit has begun and is not complete; `NEVER` if none has.
+    unit_since: Instant,
+    /// The transport took nothing since then; `NEVER` if it takes.
+    stalled_since: Instant,
+    /// No storage was to be had since then; `NEVER` if there was.
+    starved_since: Instant,
+}
+
+/// What a wait is for, and so what can end it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// For input, or for the transport to take output.
+    Receive {
+        /// Part of a unit has arrived.
+        partial: bool,
+    },
+    /// For the transport only.
+    Send,
+    /// For the application, which waits elsewhere.
+    During,
+}
+
+/// What must be done when a moment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    KeepAlive,
+    Idle,
+    MessageTimeout,
+    WriteStalled,
+}
+
+impl Timing {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            moved: false,
+            heard: false,
+            quiet_since: now,
+            kept_alive_at: now,
+            unit_since: Instant::NEVER,
+            stalled_since: Instant::NEVER,
+            starved_since: Instant::NEVER,
+        }
+    }
+
+    /// Bytes came from the peer.
+    pub(super) fn heard(&mut self) {
+        (self.moved, self.heard) = (true, true);
+    }
+
+    /// The application took an event or queued a message.
+    pub(super) fn moved(&mut self) {
+        self.moved = true;
+    }
+
+    /// A unit is complete.
+    pub(super) fn unit_ended(&mut self) {
+        self.unit_since = Instant::NEVER;
+    }
+
+    /// The transport took bytes, or has none to take.
+    pub(super) fn unstalled(&mut self) {
+        self.stalled_since = Instant::NEVER;
+    }
+
+    /// Storage was had.
+    pub(super) fn fed(&mut self) {
+        self.starved_since = Instant::NEVER;
+    }
+
+    /// There is no storage: since when.
+    pub(super) fn starved(&mut self, now: impl FnOnce() -> Instant) -> Instant {
+        if self.starved_since == Instant::NEVER {
+            self.starved_since = now();
+        }
+        self.starved_since
+    }
+
+    /// When bytes last came or the application last did something, as of the last wait.
+    pub(super) fn quiet_since(&self, now: impl FnOnce() -> Instant) -> Instant {
+        if self.moved { now() } else { self.quiet_since }
+    }
+
+    /// The session waits: dates what happened, and tells what is due next, and when.
+    /// `stalled` is whether output waits for the transport.
+    pub(super) fn next(
+        &mut self,
+        wait: Wait,
+        stalled: bool,
+        pings: bool,
+        timeouts: &Timeouts,
+        now: impl FnOnce() -> Instant,
+    ) -> (Instant, Due) {
+        let begun = matches!(wait, Wait::Receive { partial: true }) && self.unit_since == Instant::NEVER;
+        let stalls = stalled && self.stalled_since == Instant::NEVER;
+        if self.moved || begun || stalls {
+            let now = now();
+            if self.moved {
+                self.quiet_since = now;
+            }
+            if self.heard {
+                self.kept_alive_at = now;
+            }
+            if begun {
+                self.unit_since = now;
+            }
+            if stalls {
+                self.stalled_since = now;
+            }
+            (self.moved, self.heard) = (false, false);
+        }
+        let mut next = (Instant::NEVER, Due::WriteStalled);
+        let mut consider = |at: Instant, due| {
+            if at < next.0 {
+                next = (at, due);
+            }
+        };
+        if stalled {
+            consider(self.stalled_since + timeouts.write_stall, Due::WriteStalled);
+        }
+        if let Wait::Receive { partial } = wait {
+            consider(self.quiet_since + timeouts.idle, Due::Idle);
+            if partial {
+                consider(self.unit_since + timeouts.message, Due::MessageTimeout);
+            }
+        }
+        if pings && wait != Wait::Send {
+            consider(self.kept_alive_at + timeouts.keep_alive, Due::KeepAlive);
+        }
+        next
+    }
+
+    pub(super) fn kept_alive(&mut self, now: Instant) {
+        self.kept_alive_at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    const QUIET: Wait = Wait::Receive { partial: false };
+    const PARTIAL: Wait = Wait::Receive { partial: true };
+
+    fn seconds(n: u64) -> Instant {
+        Instant::from_micros(n * 1_000_000)
+    }
+    fn unasked() -> Instant {
+        panic!("the clock was asked although nothing happened")
+    }
+
+    #[test]
+    fn silence_ends_in_idle_and_is_interrupted_by_keep_alives() {
+        let t = Timeouts::DEFAULT;
+        let mut timing = Timing::new(seconds(0));
+        assert_eq!(timing.next(QUIET, false, false, &t, unasked), (seconds(300), Due::Idle));
+        assert_eq!(timing.next(QUIET, false, true, &t, unasked), (seconds(30), Due::KeepAlive));
+        timing.kept_alive(seconds(30));
+        assert_eq!(timing.next(QUIET, false, true, &t, unasked), (seconds(60), Due::KeepAlive));
+        timing.heard();
+        assert_eq!(timing.next(QUIET, false, true, &t, || seconds(40)), (seconds(70), Due::KeepAlive));
+        assert_eq!(timing.next(QUIET, false, false, &t, unasked), (seconds(340), Due::Idle));
+    }
+
+    #[test]
+    fn a_byte_a_minute_does_not_keep_a_message_open() {
+        let t = Timeouts { idle: Duration::from_secs(100), ..Timeouts::DEFAULT };
+        let mut timing = Timing::new(seconds(0));
+        timing.heard();
+        assert_eq!(
+            timing.next(PARTIAL, false, false, &t, || seconds(10)),
+            (seconds(70), Due::MessageTimeout)
+        );
+        timing.heard();
+        assert_eq!(
+            timing.next(PARTIAL, false, false, &t, || seconds(60)),
+            (seconds(70), Due::MessageTimeout)
+        );
+        timing.unit_ended();
+        assert_eq!(
+            timing.next(PARTIAL, false, false, &t, || seconds(65)),
+            (seconds(125), Due::MessageTimeout)
+        );
+    }
+
+    #[test]
+    fn a_stall_counts_from_when_the_transport_stopped_taking() {
+        let t = Timeouts::DEFAULT;
+        let mut timing = Timing::new(seconds(0));
+        assert_eq!(
+            timing.next(Wait::Send, true, true, &t, || seconds(500)),
+            (seconds(530), Due::WriteStalled)
+        );
+        assert_eq!(timing.next(Wait::Send, true, true, &t, unasked), (seconds(530), Due::WriteStalled));
+        timing.unstalled();
+        assert_eq!(
+            timing.next(Wait::Send, true, true, &t, || seconds(520)),
+            (seconds(550), Due::WriteStalled)
+        );
+        assert_eq!(timing.next(Wait::During, false, false, &t, unasked).0, Instant::NEVER);
+    }
+}

@@ -1,0 +1,17 @@
+//! netloom's protocols: one module each, `no_std`, no allocation, no `unsafe`.
+//!
+//! Every module is a [`Codec`](netloom_core::Codec): bytes to events, messages to bytes, no I/O. A session
+//! from netloom-core runs it over any transport.
+//!
+//! | module | protocol | events and messages |
+//! |---|---|---|
+//! | [`framing`] | a 4-byte length, then that many bytes | `&[u8]` |
+//! | [`lines`] | lines of UTF-8 text | `&str` |
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod framing;
+pub mod lines;
+
+pub use framing::Framing;
+pub use lines::Lines;
