@@ -1,1 +1,68 @@
-//! Being laid out.
+//! netloom on desktops: servers with one thread per core, and clients for any tokio runtime.
+//!
+//! A server and a client of length-prefixed messages:
+//!
+//! ```
+//! use netloom::{Framing, Result, Server, ServerSession};
+//!
+//! async fn echo(session: &mut ServerSession<Framing>) -> Result<()> {
+//!     while let Some((message, peer)) = session.receive().await? {
+//!         peer.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder().tcp("127.0.0.1:0").start(Framing::new, echo)?;
+//! let address = server.addresses()[0];
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let mut client = netloom::connect(address, Framing::new()).await?;
+//! client.send(b"hello").await?;
+//! let (answer, _) = client.receive().await?.expect("an answer");
+//! assert_eq!(answer, b"hello");
+//! client.close().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! server.shutdown(std::time::Duration::from_secs(1));
+//! # Ok(()) }
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | serve | [`Server::builder`] |
+//! | connect | [`connect`], [`Connector`] |
+//! | write an application for boards too | a generic `async fn` over [`Session`], as in netloom-core |
+//! | write a protocol | [`Codec`] |
+//!
+//! How it is made: each worker is one thread with its own single-threaded tokio runtime, its own listener
+//! (`SO_REUSEPORT`) and its own pool of buffers. Sessions never leave their worker, so applications need
+//! not be `Send` and share nothing by accident. A session that waits holds no buffer.
+#![forbid(unsafe_code)]
+
+mod address;
+mod admission;
+mod client;
+mod clock;
+mod heap;
+mod listen;
+mod pool;
+mod roster;
+mod server;
+mod tcp;
+mod worker;
+
+pub use netloom_core::{
+    self as core, CloseReason, Code, Codec, Duration, Error, Fault, Held, Instant, Options, Platform, Result,
+    Sender, Session, Stats, Timeouts, Transport,
+};
+pub use netloom_protocols::{self as protocols, Framing, Lines};
+
+pub use address::ToAddress;
+pub use client::{ClientPlatform, ClientSession, ConnectError, Connector, connect};
+pub use clock::TokioClock;
+pub use heap::Heap;
+pub use listen::Spread;
+pub use pool::Lent;
+pub use server::{Builder, Ended, Server, ServerStats, StartError, Stopper};
+pub use tcp::Tcp;
+pub use worker::{ServerPlatform, ServerSession};

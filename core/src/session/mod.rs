@@ -255,13 +255,9 @@ impl<P: Platform, C: Codec> Session<P, C> {
             return;
         }
         // Bytes are held only once there is something to read.
-        match self.sender.transport.poll_readable(cx) {
-            Poll::Ready(Ok(())) if self.rx.has_room() => {
-                if self.sender.poll_read(&mut self.rx, cx).is_ready() {
-                    cx.waker().wake_by_ref();
-                }
-            }
-            _ => {}
+        let readable = self.sender.transport.poll_readable(cx).is_ready() && self.rx.has_room();
+        if readable && self.sender.poll_read(&mut self.rx, cx).is_ready() {
+            cx.waker().wake_by_ref();
         }
     }
 }

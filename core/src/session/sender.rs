@@ -46,6 +46,9 @@ pub(super) enum Left<'m> {
     Direct(&'m [u8]),
 }
 
+/// An event: how many bytes from the front, and what was found in them.
+type Located<F> = (usize, F);
+
 impl<P: Platform, C: Codec> Sender<P, C> {
     pub(super) fn open(
         transport: P::Transport,
@@ -388,13 +391,13 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         Poll::Ready(Ok(()))
     }
 
-    /// The next event in `rx`: how many bytes from its front, and what was found. `None` when the session
+    /// The next event in `rx`. `None` when the session
     /// has ended in order. This is the whole engine: it decodes, writes, reads, waits and ends.
     pub(super) fn poll_event<I: Inbox>(
         &mut self,
         rx: &mut I,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(usize, C::Found)>>> {
+    ) -> Poll<Result<Option<Located<C::Found>>>> {
         loop {
             match self.state {
                 State::Open => {}

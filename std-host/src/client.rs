@@ -1,0 +1,253 @@
+//! Clients: `Send`, under any tokio runtime.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use netloom_core::{Code, Codec, Duration, Error, Options, Platform, Result, Session, Timeouts};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::address::ToAddress;
+use crate::clock::TokioClock;
+use crate::heap::Heap;
+use crate::pool::BLOCK;
+use crate::tcp::Tcp;
+
+/// What a client's session runs on; everything in it is `Send`.
+pub struct ClientPlatform;
+
+impl Platform for ClientPlatform {
+    type Transport = Tcp;
+    type Storage = Heap;
+    type Clock = TokioClock;
+}
+
+/// A client's session.
+pub type ClientSession<C> = Session<ClientPlatform, C>;
+
+/// Connects to `address` with the default options of a [`Connector`].
+///
+/// # Errors
+/// As for [`Connector::connect`].
+pub async fn connect<C: Codec>(address: impl ToAddress, codec: C) -> Result<ClientSession<C>, ConnectError> {
+    Connector::new().connect(address, codec).await
+}
+
+/// How to connect. Every option has a default.
+///
+/// | option | default |
+/// |---|---|
+/// | [`timeout`](Self::timeout) | 10 s |
+/// | [`attempt_delay`](Self::attempt_delay) | 250 ms |
+/// | [`message_max`](Self::message_max) | 1 MiB |
+/// | [`timeouts`](Self::timeouts) | [`Timeouts::DEFAULT`] |
+#[derive(Clone, Copy, Debug)]
+pub struct Connector {
+    timeout: Duration,
+    attempt_delay: Duration,
+    options: Options,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Connector {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            attempt_delay: Duration::from_millis(250),
+            options: Options::DEFAULT,
+        }
+    }
+
+    /// For resolving the name and connecting, together; then [`Code::ConnectionTimeout`].
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long one address has before the next is tried beside it (RFC 8305, section 5: 250 ms).
+    #[must_use]
+    pub const fn attempt_delay(mut self, delay: Duration) -> Self {
+        self.attempt_delay = delay;
+        self
+    }
+
+    /// Most bytes of one received message; see [`Options::message_max`].
+    #[must_use]
+    pub const fn message_max(mut self, bytes: usize) -> Self {
+        self.options.message_max = bytes;
+        self
+    }
+
+    /// How long the session waits for what.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.options.timeouts = timeouts;
+        self
+    }
+
+    /// Connects to the first address of `address`'s host that answers; IPv6 and IPv4 are raced as RFC 8305
+    /// says.
+    ///
+    /// # Errors
+    /// [`Code::InvalidAddress`], [`Code::NameNotResolved`], [`Code::ConnectionRefused`],
+    /// [`Code::ConnectionTimeout`], [`Code::ConnectionFailed`]; its text names the address.
+    pub async fn connect<C: Codec>(
+        &self,
+        address: impl ToAddress,
+        codec: C,
+    ) -> Result<ClientSession<C>, ConnectError> {
+        let stream = self.stream(&address.to_address()).await?;
+        let limit = self.options.message_max.saturating_add(64).max(BLOCK);
+        let queues = (Heap::new(BLOCK, limit), Heap::new(BLOCK, limit));
+        let clock = TokioClock::new(Instant::now());
+        Ok(Session::open(Tcp::new(stream), codec, queues, clock, self.options))
+    }
+
+    async fn stream(&self, address: &str) -> Result<TcpStream, ConnectError> {
+        let failed =
+            |code: Code, source| ConnectError { error: code.into(), address: address.into(), source };
+        let connecting = async {
+            let found = tokio::net::lookup_host(address).await.map_err(|error| {
+                let malformed = error.kind() == io::ErrorKind::InvalidInput;
+                failed(if malformed { Code::InvalidAddress } else { Code::NameNotResolved }, error)
+            })?;
+            race(interleave(found.collect()), self.attempt_delay).await.map_err(|error| {
+                let code = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => Code::ConnectionRefused,
+                    io::ErrorKind::TimedOut => Code::ConnectionTimeout,
+                    io::ErrorKind::NotFound => Code::NameNotResolved,
+                    _ => Code::ConnectionFailed,
+                };
+                failed(code, error)
+            })
+        };
+        timeout(self.timeout, connecting).await.unwrap_or_else(|_| {
+            let late = format!("no answer within {:?}", self.timeout);
+            Err(failed(Code::ConnectionTimeout, io::Error::new(io::ErrorKind::TimedOut, late)))
+        })
+    }
+}
+
+/// RFC 8305, section 4: families alternate, the resolver's favourite first.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else { return addresses };
+    let (mut favoured, mut others) = (Vec::new(), Vec::new());
+    for address in addresses {
+        if address.is_ipv6() == first { favoured.push(address) } else { others.push(address) }
+    }
+    let mut others = others.into_iter();
+    let mut order: Vec<_> = favoured.into_iter().flat_map(|a| [Some(a), others.next()]).flatten().collect();
+    order.extend(others);
+    order
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// RFC 8305, section 5: the next attempt begins when the last has failed or has taken `delay`; the first
+/// connection wins and the rest are dropped.
+async fn race(addresses: Vec<SocketAddr>, delay: Duration) -> io::Result<TcpStream> {
+    let mut addresses = addresses.into_iter();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut timer = pin!(sleep_until(Instant::now()));
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut due = true;
+    poll_fn(|cx| {
+        loop {
+            if due {
+                due = false;
+                if let Some(address) = addresses.next() {
+                    attempts.push(Box::pin(TcpStream::connect(address)));
+                    timer.as_mut().reset(Instant::now() + delay);
+                }
+            }
+            let mut n = 0;
+            while n < attempts.len() {
+                match attempts[n].as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        last = error;
+                        due = true;
+                        drop(attempts.swap_remove(n));
+                    }
+                    Poll::Pending => n += 1,
+                }
+            }
+            if addresses.len() == 0 {
+                if !attempts.is_empty() {
+                    return Poll::Pending;
+                }
+                let nothing = io::Error::from(io::ErrorKind::NotFound);
+                return Poll::Ready(Err(std::mem::replace(&mut last, nothing)));
+            }
+            due |= timer.as_mut().poll(cx).is_ready();
+            if !due {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+/// Why a connection was not made.
+#[derive(Debug)]
+pub struct ConnectError {
+    error: Error,
+    address: String,
+    source: io::Error,
+}
+
+impl ConnectError {
+    /// What went wrong, as everywhere in netloom.
+    pub fn error(&self) -> Error {
+        self.error
+    }
+
+    /// What was to be connected to.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, number) = (self.error.code().name(), self.error.number());
+        write!(f, "{name} ({number}): {}: {}", self.address, self.source)
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        error.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_alternate_and_the_resolvers_favourite_leads() {
+        let parse = |list: &[&str]| list.iter().map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let found = parse(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]);
+        assert_eq!(interleave(found), parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+        let found = parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]);
+        assert_eq!(interleave(found), parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]));
+    }
+}

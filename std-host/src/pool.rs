@@ -1,0 +1,192 @@
+//! Blocks of bytes, lent by a worker to its sessions while they have something to hold.
+//!
+//! Blocks come in classes, each four times the last, up to the longest message. All blocks lent together
+//! stay under a cap. Reading may use three quarters of it, the rest is for answers: otherwise sessions that
+//! all hold a question could wait for each other's blocks to answer in.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use netloom_core::Storage;
+
+/// The smallest block: what one read takes at most of a busy connection.
+pub(crate) const BLOCK: usize = 16 * 1024;
+
+/// Free bytes that are kept in each class rather than given back to the system.
+const KEPT: usize = 4 * 1024 * 1024;
+
+pub(crate) struct Pool {
+    classes: Vec<Class>,
+    /// Bytes lent now.
+    lent: Cell<usize>,
+    cap: usize,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+struct Class {
+    size: usize,
+    free: RefCell<Vec<Box<[u8]>>>,
+}
+
+/// What a block is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Use {
+    Reading,
+    Writing,
+}
+
+impl Pool {
+    /// Blocks of up to `largest` bytes, together at most `cap`, but at least four of the largest.
+    pub(crate) fn new(largest: usize, cap: usize) -> Rc<Self> {
+        let largest = largest.max(BLOCK);
+        let sizes = std::iter::successors(Some(BLOCK), |size| size.checked_mul(4));
+        let sizes = sizes.take_while(|size| *size < largest).chain([largest]);
+        let classes = sizes.map(|size| Class { size, free: RefCell::default() }).collect();
+        let cap = cap.max(largest.saturating_mul(4));
+        Rc::new(Self { classes, lent: Cell::new(0), cap, waiting: RefCell::default() })
+    }
+
+    pub(crate) fn lend(self: &Rc<Self>, purpose: Use) -> Lent {
+        Lent { pool: self.clone(), block: None, purpose }
+    }
+
+    #[cfg(test)]
+    fn lent(&self) -> usize {
+        self.lent.get()
+    }
+
+    fn largest(&self) -> usize {
+        self.classes.last().map_or(0, |class| class.size)
+    }
+
+    fn class(&self, size: usize) -> Option<&Class> {
+        self.classes.iter().find(|class| class.size >= size)
+    }
+
+    fn take(&self, least: usize, instead_of: usize, purpose: Use) -> Option<Box<[u8]>> {
+        let class = self.class(least)?;
+        let cap = match purpose {
+            Use::Reading => self.cap / 4 * 3,
+            Use::Writing => self.cap,
+        };
+        let lent = self.lent.get() - instead_of + class.size;
+        if lent > cap {
+            return None;
+        }
+        self.lent.set(lent + instead_of);
+        let block = class.free.borrow_mut().pop();
+        Some(block.unwrap_or_else(|| vec![0; class.size].into_boxed_slice()))
+    }
+
+    fn give_back(&self, block: Box<[u8]>) {
+        self.lent.set(self.lent.get() - block.len());
+        if let Some(class) = self.class(block.len()) {
+            let mut free = class.free.borrow_mut();
+            if (free.len() + 1) * class.size <= KEPT.max(class.size) {
+                free.push(block);
+            }
+        }
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Storage for one queue: a block of the worker's pool while there is something in it.
+pub struct Lent {
+    pool: Rc<Pool>,
+    block: Option<Box<[u8]>>,
+    purpose: Use,
+}
+
+impl Storage for Lent {
+    const LENT: bool = true;
+
+    fn limit(&self) -> usize {
+        self.pool.largest()
+    }
+
+    #[inline]
+    fn hold(&mut self, least: usize) -> bool {
+        let held = self.block.as_deref().unwrap_or_default();
+        if !held.is_empty() && held.len() >= least {
+            return true;
+        }
+        let Some(mut block) = self.pool.take(least, held.len(), self.purpose) else { return false };
+        block[..held.len()].copy_from_slice(held);
+        if let Some(held) = self.block.replace(block) {
+            self.pool.give_back(held);
+        }
+        true
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        let mut waiting = self.pool.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> &mut [u8] {
+        self.block.as_deref_mut().unwrap_or_default()
+    }
+
+    #[inline]
+    fn release(&mut self) {
+        if let Some(block) = self.block.take() {
+            self.pool.give_back(block);
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_grows_through_the_classes_and_keeps_its_content() {
+        let pool = Pool::new(100_000, 0);
+        let mut lent = pool.lend(Use::Reading);
+        assert!(lent.hold(1));
+        assert_eq!(lent.bytes().len(), BLOCK);
+        lent.bytes()[BLOCK - 1] = 7;
+        assert!(lent.hold(BLOCK + 1));
+        assert_eq!((lent.bytes().len(), lent.bytes()[BLOCK - 1]), (4 * BLOCK, 7));
+        assert!(lent.hold(4 * BLOCK + 1));
+        assert_eq!((lent.bytes().len(), pool.lent()), (100_000, 100_000));
+        assert!(!lent.hold(100_001));
+        drop(lent);
+        assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn reading_leaves_a_quarter_for_answers_and_a_returned_block_wakes_who_waits() {
+        let pool = Pool::new(BLOCK, 4 * BLOCK);
+        let mut readers: Vec<_> = (0..4).map(|_| pool.lend(Use::Reading)).collect();
+        let held: Vec<_> = readers.iter_mut().map(|reader| reader.hold(1)).collect();
+        assert_eq!(held, [true, true, true, false]);
+        let (mut writer, mut another) = (pool.lend(Use::Writing), pool.lend(Use::Writing));
+        assert!(writer.hold(1) && !another.hold(1));
+
+        let woken = std::sync::Arc::new(Flag::default());
+        let waker = Waker::from(woken.clone());
+        another.wait(&mut Context::from_waker(&waker));
+        writer.release();
+        assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed) && another.hold(1));
+    }
+
+    #[derive(Default)]
+    struct Flag(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Flag {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}

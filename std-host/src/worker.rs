@@ -1,0 +1,417 @@
+//! A worker: one thread, one single-threaded runtime, its own listeners, its own pool.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use netloom_core::{Clock, Code, Codec, Duration, Instant, Options, Platform, Result, Session, Timeouts};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::{Instant as TokioInstant, sleep, timeout_at};
+
+use crate::admission::{Admission, Ticket};
+use crate::clock::TokioClock;
+use crate::pool::{Lent, Pool, Use};
+use crate::roster::{Roster, Seat};
+use crate::tcp::Tcp;
+
+/// What a server's sessions run on: they stay on their worker's thread.
+pub struct ServerPlatform;
+
+impl Platform for ServerPlatform {
+    type Transport = Tcp;
+    type Storage = Lent;
+    type Clock = WorkerClock;
+}
+
+/// A server's session.
+pub type ServerSession<C> = Session<ServerPlatform, C>;
+
+/// tokio's clock, which also knows whether the worker stops.
+pub struct WorkerClock {
+    clock: TokioClock,
+    worker: Rc<Local>,
+}
+
+impl Clock for WorkerClock {
+    #[inline]
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+    #[inline]
+    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.clock.poll_until(at, cx)
+    }
+    fn stopping(&self) -> bool {
+        self.worker.stopping.get()
+    }
+}
+
+/// What the server tells its workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// Accept no more, let sessions end, and cut those that have not by then.
+    Stopping(std::time::Instant),
+}
+
+/// Where a worker's connections come from.
+pub(crate) enum Intake {
+    Listener(StdListener),
+    /// From the listener of the first worker.
+    Handed(mpsc::Receiver<StdStream>),
+}
+
+/// One listener whose connections go to the workers in turn.
+pub(crate) struct Distributor {
+    pub(crate) listener: StdListener,
+    pub(crate) workers: Vec<mpsc::Sender<StdStream>>,
+}
+
+/// What a worker is told when it is made.
+pub(crate) struct Plan<N, A> {
+    pub(crate) intakes: Vec<Intake>,
+    pub(crate) distributors: Vec<Distributor>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) options: Options,
+    pub(crate) buffers_max: usize,
+    pub(crate) codec: N,
+    pub(crate) app: A,
+}
+
+/// How a worker's sessions ended while it stopped.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) drained: usize,
+    pub(crate) aborted: usize,
+}
+
+/// Sessions that are being refused at the same time; beyond that a connection is just dropped.
+const REFUSING_MAX: usize = 64;
+
+/// How long a refused peer has to take its goodbye.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// What is the worker's own and never leaves its thread.
+struct Local {
+    epoch: TokioInstant,
+    pool: Rc<Pool>,
+    roster: Rc<Roster>,
+    admission: Arc<Admission>,
+    stopping: Cell<bool>,
+    aborting: Cell<bool>,
+    present: Cell<usize>,
+    refusing: Cell<usize>,
+    tally: Cell<Tally>,
+    left: Notify,
+}
+
+impl Local {
+    fn clock(self: &Rc<Self>) -> WorkerClock {
+        WorkerClock { clock: TokioClock::new(self.epoch), worker: self.clone() }
+    }
+
+    async fn all_left(&self) {
+        while self.present.get() > 0 {
+            self.left.notified().await;
+        }
+    }
+}
+
+/// A session that is there, counted.
+struct Present(Rc<Local>);
+
+impl Present {
+    fn new(local: &Rc<Local>) -> Self {
+        local.present.set(local.present.get() + 1);
+        Self(local.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.present.set(self.0.present.get() - 1);
+        if self.0.present.get() == 0 {
+            self.0.left.notify_waiters();
+        }
+    }
+}
+
+impl<C, N, A> Plan<N, A>
+where
+    C: Codec + 'static,
+    N: Fn() -> C + 'static,
+    A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
+{
+    /// Runs until the server stops and all sessions have ended.
+    pub(crate) fn run(self) -> io::Result<Tally> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        runtime.block_on(self.work())
+    }
+
+    async fn work(mut self) -> io::Result<Tally> {
+        // A queue holds a whole unit: the message and its framing.
+        let largest = self.options.message_max.saturating_add(64);
+        let local = Rc::new(Local {
+            epoch: TokioInstant::now(),
+            pool: Pool::new(largest, self.buffers_max),
+            roster: Rc::default(),
+            admission: self.admission.clone(),
+            stopping: Cell::new(false),
+            aborting: Cell::new(false),
+            present: Cell::new(0),
+            refusing: Cell::new(0),
+            tally: Cell::default(),
+            left: Notify::new(),
+        });
+        let host =
+            Rc::new(Host { local: local.clone(), codec: self.codec, app: self.app, options: self.options });
+        for distributor in self.distributors {
+            let listener = TcpListener::from_std(distributor.listener)?;
+            spawn_local(distribute(listener, distributor.workers, local.clone()));
+        }
+        for intake in self.intakes {
+            match intake {
+                Intake::Listener(listener) => {
+                    let listener = TcpListener::from_std(listener)?;
+                    spawn_local(accept(listener, host.clone()));
+                }
+                Intake::Handed(handed) => _ = spawn_local(take_over(handed, host.clone())),
+            }
+        }
+        let deadline = loop {
+            match *self.phase.borrow_and_update() {
+                Phase::Stopping(deadline) => break deadline,
+                Phase::Running => {}
+            }
+            if self.phase.changed().await.is_err() {
+                break std::time::Instant::now(); // the server is gone without a word
+            }
+        };
+        local.stopping.set(true);
+        local.roster.wake_all();
+        if timeout_at(deadline.into(), local.all_left()).await.is_err() {
+            local.aborting.set(true);
+            local.roster.wake_all();
+            local.all_left().await;
+        }
+        Ok(local.tally.get())
+    }
+}
+
+/// What a worker needs to make a connection a session.
+struct Host<N, A> {
+    local: Rc<Local>,
+    codec: N,
+    app: A,
+    options: Options,
+}
+
+impl<C, N, A> Host<N, A>
+where
+    C: Codec + 'static,
+    N: Fn() -> C + 'static,
+    A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
+{
+    fn take_in(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        if self.local.stopping.get() {
+            return self.refuse(stream, Code::ShuttingDown);
+        }
+        match self.local.admission.admit(peer.ip()) {
+            Ok(ticket) => {
+                let session = self.session(stream, self.options);
+                spawn_local(serve(self.clone(), session, ticket));
+            }
+            Err(code) => self.refuse(stream, code),
+        }
+    }
+
+    fn session(&self, stream: TcpStream, options: Options) -> ServerSession<C> {
+        let local = &self.local;
+        let queues = (local.pool.lend(Use::Reading), local.pool.lend(Use::Writing));
+        Session::open(Tcp::new(stream), (self.codec)(), queues, local.clock(), options)
+    }
+
+    /// A goodbye instead of a reset.
+    fn refuse(self: &Rc<Self>, stream: TcpStream, code: Code) {
+        let local = self.local.clone();
+        tracing::debug!(code = code.name(), peer = ?stream.peer_addr().ok(), "refused");
+        if local.refusing.get() >= REFUSING_MAX {
+            return;
+        }
+        let timeouts = Timeouts { closing: REFUSAL, ..self.options.timeouts };
+        let mut session = self.session(stream, Options { timeouts, ..self.options });
+        local.refusing.set(local.refusing.get() + 1);
+        let present = Present::new(&local);
+        spawn_local(async move {
+            session.fail(code.into());
+            let _ = session.close().await; // it fails with the code, which is known
+            let local = &present.0;
+            local.refusing.set(local.refusing.get() - 1);
+        });
+    }
+}
+
+/// Runs one session to its end. (Not an `async fn`: its arguments would be kept twice.)
+fn serve<C, N, A>(
+    host: Rc<Host<N, A>>,
+    mut session: ServerSession<C>,
+    ticket: Ticket,
+) -> impl Future<Output = ()>
+where
+    C: Codec + 'static,
+    N: Fn() -> C + 'static,
+    A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
+{
+    let present = Present::new(&host.local);
+    async move {
+        let _ticket = ticket;
+        let local = &present.0;
+        let result = {
+            let mut run = pin!(async {
+                let result = (host.app)(&mut session).await;
+                result.and(session.close().await)
+            });
+            let mut seat: Option<Seat> = None;
+            poll_fn(|cx| {
+                seat.get_or_insert_with(|| local.roster.sit(cx.waker()));
+                match local.aborting.get() {
+                    true => Poll::Ready(None),
+                    false => run.as_mut().poll(cx).map(Some),
+                }
+            })
+            .await
+        };
+        let mut tally = local.tally.get();
+        match result {
+            None => {
+                session.abort(Code::ShuttingDown.into());
+                tally.aborted += 1;
+            }
+            Some(result) => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, peer = ?session.peer(), "session failed");
+                }
+                tally.drained += usize::from(local.stopping.get());
+            }
+        }
+        local.tally.set(tally);
+    }
+}
+
+/// Accepts until the worker stops; then refuses who already waits in the backlog, whom closing it would reset.
+async fn accept<C, N, A>(listener: TcpListener, host: Rc<Host<N, A>>)
+where
+    C: Codec + 'static,
+    N: Fn() -> C + 'static,
+    A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
+{
+    let local = host.local.clone();
+    let mut incoming = Incoming::new(listener, local);
+    while let Some((stream, peer)) = incoming.next().await {
+        host.take_in(stream, peer);
+    }
+}
+
+/// Accepts for all workers, in turn.
+async fn distribute(listener: TcpListener, workers: Vec<mpsc::Sender<StdStream>>, local: Rc<Local>) {
+    let mut incoming = Incoming::new(listener, local);
+    for worker in workers.iter().cycle() {
+        let Some((stream, _)) = incoming.next().await else { return };
+        let Ok(stream) = stream.into_std() else { continue };
+        // A worker that is behind holds up the others: connections wait in the backlog.
+        if worker.send(stream).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes over what the first worker's listener accepted.
+async fn take_over<C, N, A>(mut handed: mpsc::Receiver<StdStream>, host: Rc<Host<N, A>>)
+where
+    C: Codec + 'static,
+    N: Fn() -> C + 'static,
+    A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
+{
+    while let Some(stream) = handed.recv().await {
+        let stream = TcpStream::from_std(stream).and_then(|stream| Ok((stream.peer_addr()?, stream)));
+        match stream {
+            Ok((peer, stream)) => host.take_in(stream, peer),
+            Err(error) => tracing::debug!(%error, "a connection ended before it was served"),
+        }
+    }
+}
+
+/// The connections of a listener. Survives every error.
+struct Incoming {
+    listener: TcpListener,
+    local: Rc<Local>,
+    seat: Option<Seat>,
+    pause: Duration,
+}
+
+/// After the system ran out of something: first and longest pause.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+impl Incoming {
+    fn new(listener: TcpListener, local: Rc<Local>) -> Self {
+        Self { listener, local, seat: None, pause: PAUSES.0 }
+    }
+
+    /// The next connection; `None` when the worker stops and nobody is waiting.
+    async fn next(&mut self) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            let accepted = poll_fn(|cx| {
+                self.seat.get_or_insert_with(|| self.local.roster.sit(cx.waker()));
+                match self.listener.poll_accept(cx) {
+                    Poll::Pending if self.local.stopping.get() => Poll::Ready(None),
+                    accepted => accepted.map(Some),
+                }
+            });
+            match accepted.await? {
+                Ok(connection) => {
+                    self.pause = PAUSES.0;
+                    return Some(connection);
+                }
+                Err(error) if is_the_connections(&error) => {}
+                Err(error) => {
+                    // Out of file descriptors or memory: connections wait in the backlog meanwhile.
+                    self.local.admission.accept_errors.fetch_add(1, Relaxed);
+                    if self.local.stopping.get() {
+                        return None;
+                    }
+                    tracing::warn!(%error, pause = ?self.pause, "cannot accept");
+                    sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the connection is at fault that was about to be accepted (accept(2), "Error handling").
+fn is_the_connections(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+    )
+}
