@@ -94,6 +94,10 @@ impl<S: Storage> Queue<S> {
         &mut self.storage.bytes()[self.head..self.tail]
     }
 
+    pub(crate) fn into_storage(self) -> S {
+        self.storage
+    }
+
     /// Gives up the first `n` filled bytes.
     pub(crate) fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "more was consumed than was there");

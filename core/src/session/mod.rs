@@ -194,6 +194,13 @@ impl<P: Platform, C: Codec> Session<P, C> {
         self.sender.cut(why);
     }
 
+    /// The transport and the storage of the queues back, receive queue first. What was queued or received
+    /// is thrown away.
+    pub fn into_parts(self) -> (P::Transport, (P::Storage, P::Storage)) {
+        let Sender { tx, transport, .. } = self.sender;
+        (transport, (self.rx.into_storage(), tx.into_storage()))
+    }
+
     /// The sending half, outside an event.
     pub fn sender(&mut self) -> &mut Sender<P, C> {
         &mut self.sender

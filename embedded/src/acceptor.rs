@@ -1,0 +1,293 @@
+//! Accepting on several sockets, since smoltcp has no accept queue.
+//!
+//! Each socket has a place, and goes round:
+//!
+//! | place | what happens | next |
+//! |---|---|---|
+//! | `Listening` | waits for a client | `Opening` |
+//! | `Opening` | the handshake is under way, for at most [`OPENING`] | `Waiting`, or `Leaving` |
+//! | `Waiting` | connected; the client's first bytes gather in the socket | `Lent` to a session, or, when it has waited too long, to the refusal |
+//! | `Lent` | somebody serves it | `Leaving` |
+//! | `Leaving` | what was sent last, and the FIN, are acknowledged, or [`LEAVING`] passes | `Listening` |
+
+use core::cell::{Cell, RefCell};
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
+use embassy_net::Stack;
+use embassy_net::tcp::{State, TcpSocket};
+use netloom_core::{Clock, Code, Codec, Duration, Instant, Options, Session, Timeouts};
+
+use crate::clock::EmbassyClock;
+use crate::memory::{Buffers, SocketMemory};
+use crate::serve::BoardSession;
+use crate::tcp::Tcp;
+
+/// How long a handshake may take before its socket is taken back: SYNs alone must not shut the door.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// How long the peer has to acknowledge what was sent last.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// How long a reset has to leave.
+const CUTTING: Duration = Duration::from_millis(100);
+
+/// How long a refused peer has to take its goodbye.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// How an [`Acceptor`] behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptorOptions {
+    /// How long a client waits for a session to become free before it is refused with the protocol's
+    /// goodbye for [`Code::TooManySessions`]. Default 1 s.
+    pub patience: Duration,
+}
+
+impl AcceptorOptions {
+    /// The defaults, as a constant.
+    pub const DEFAULT: Self = Self { patience: Duration::from_secs(1) };
+}
+
+impl Default for AcceptorOptions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Listens on one port with `SOCKETS` sockets, and hands connections to sessions in the order they came.
+pub struct Acceptor<'d, const SOCKETS: usize> {
+    port: u16,
+    options: AcceptorOptions,
+    places: RefCell<[Place<'d>; SOCKETS]>,
+    /// Connections so far; orders those that wait.
+    accepted: Cell<u32>,
+    refused: Cell<u32>,
+    keeper: Cell<Option<Waker>>,
+    takers: RefCell<[Option<Waker>; SOCKETS]>,
+    refusal: RefCell<Option<Buffers<'d>>>,
+}
+
+enum Place<'d> {
+    Listening(TcpSocket<'d>),
+    Opening(TcpSocket<'d>, Instant),
+    Waiting(TcpSocket<'d>, Instant, u32),
+    Lent,
+    Leaving(TcpSocket<'d>, Instant),
+}
+
+impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
+    /// Makes the sockets. Nothing is accepted before [`run`](Self::run) runs.
+    pub fn new(
+        stack: Stack<'d>,
+        port: u16,
+        options: AcceptorOptions,
+        memory: SocketMemory<'d, SOCKETS>,
+    ) -> Self {
+        let places = memory.sockets.map(|(rx, tx)| Place::Listening(TcpSocket::new(stack, rx, tx)));
+        Self {
+            port,
+            options,
+            places: RefCell::new(places),
+            accepted: Cell::new(0),
+            refused: Cell::new(0),
+            keeper: Cell::new(None),
+            takers: RefCell::new([const { None }; SOCKETS]),
+            refusal: RefCell::new(Some(memory.refusal)),
+        }
+    }
+
+    /// Connections accepted so far, and how many of them were refused.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.accepted.get(), self.refused.get())
+    }
+
+    /// Keeps the door: listens, and refuses who has waited too long. `codec` makes the codec that says the
+    /// goodbye. Must run for as long as connections are to be accepted.
+    pub async fn run<C: Codec>(&self, codec: impl Fn() -> C) -> ! {
+        let mut refuse = pin!(self.refuse(codec));
+        poll_fn(|cx| {
+            // The refusal first: it may give a socket back.
+            let _ = refuse.as_mut().poll(cx);
+            self.poll_places(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The connection that has waited longest. Of several callers one gets it.
+    pub async fn next(&self) -> TcpSocket<'d> {
+        poll_fn(|cx| match self.take_oldest(|_| true) {
+            Some(socket) => Poll::Ready(socket),
+            None => {
+                enlist(&mut *self.takers.borrow_mut(), cx.waker());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Takes a socket back that [`next`](Self::next) lent, in whatever state it is. What it still has to
+    /// send is sent.
+    pub fn give_back(&self, socket: TcpSocket<'d>) {
+        let until = EmbassyClock.now() + LEAVING;
+        if let Some(place) = self.places.borrow_mut().iter_mut().find(|place| matches!(place, Place::Lent)) {
+            *place = Place::Leaving(socket, until);
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.wake();
+        }
+    }
+
+    fn take_oldest(&self, ripe: impl Fn(Instant) -> bool) -> Option<TcpSocket<'d>> {
+        let mut places = self.places.borrow_mut();
+        let waiting =
+            places.iter_mut().filter(|place| matches!(place, Place::Waiting(_, since, _) if ripe(*since)));
+        let oldest = waiting.min_by_key(|place| match place {
+            // Numbers wrap; the difference does not.
+            Place::Waiting(_, _, number) => number.wrapping_sub(self.accepted.get()),
+            _ => u32::MAX,
+        })?;
+        match core::mem::replace(oldest, Place::Lent) {
+            Place::Waiting(socket, ..) => Some(socket),
+            _ => None,
+        }
+    }
+
+    fn poll_places(&self, cx: &mut Context<'_>) {
+        self.keeper.set(Some(cx.waker().clone()));
+        let now = EmbassyClock.now();
+        let mut next = Instant::NEVER;
+        let mut arrived = false;
+        for place in self.places.borrow_mut().iter_mut() {
+            // Each turn moves the place on by one; it goes on until the place waits for something.
+            *place = match core::mem::replace(place, Place::Lent) {
+                Place::Listening(socket) => self.listen(socket, now, cx),
+                Place::Opening(socket, until) => self.open(socket, until, now, cx),
+                Place::Leaving(socket, until) => self.leave(socket, until, now, cx),
+                other => other,
+            };
+            match place {
+                Place::Waiting(_, since, _) => {
+                    arrived = true;
+                    next = next.min(*since + self.options.patience);
+                }
+                Place::Opening(_, until) | Place::Leaving(_, until) => next = next.min(*until),
+                Place::Listening(_) | Place::Lent => {}
+            }
+        }
+        if arrived {
+            self.takers.borrow_mut().iter_mut().filter_map(Option::take).for_each(Waker::wake);
+        }
+        if EmbassyClock.poll_until(next, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn listen(&self, mut socket: TcpSocket<'d>, now: Instant, cx: &mut Context<'_>) -> Place<'d> {
+        // `accept` asks for the port again each time, which is harmless while the socket still listens.
+        if matches!(socket.state(), State::Closed | State::Listen | State::TimeWait)
+            && pin!(socket.accept(self.port)).poll(cx).is_pending()
+            && socket.state() == State::Listen
+        {
+            return Place::Listening(socket);
+        }
+        self.open(socket, now + OPENING, now, cx)
+    }
+
+    fn open(
+        &self,
+        mut socket: TcpSocket<'d>,
+        until: Instant,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Place<'d> {
+        match socket.state() {
+            State::SynReceived | State::SynSent if now < until => {
+                let _ = pin!(socket.wait_write_ready()).poll(cx);
+                Place::Opening(socket, until)
+            }
+            State::SynReceived | State::SynSent => {
+                socket.abort();
+                self.leave(socket, now + CUTTING, now, cx)
+            }
+            // The client went away again.
+            State::Closed | State::TimeWait | State::Listen => self.leave(socket, now + CUTTING, now, cx),
+            _ => {
+                let number = self.accepted.get().wrapping_add(1);
+                self.accepted.set(number);
+                Place::Waiting(socket, now, number)
+            }
+        }
+    }
+
+    fn leave(
+        &self,
+        mut socket: TcpSocket<'d>,
+        until: Instant,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Place<'d> {
+        let gone = match socket.state() {
+            State::TimeWait | State::Listen => true,
+            // A reset is still to be sent while the peer is remembered.
+            State::Closed => socket.remote_endpoint().is_none() || now >= until,
+            _ => false,
+        };
+        if gone {
+            return self.listen(socket, now, cx);
+        }
+        let mut until = until;
+        if now >= until {
+            socket.abort();
+            until = now + CUTTING;
+        } else if matches!(socket.state(), State::Established | State::CloseWait) {
+            socket.close();
+        }
+        let _ = pin!(socket.wait_write_ready()).poll(cx);
+        Place::Leaving(socket, until)
+    }
+
+    /// Says goodbye to who has waited too long, one after the other.
+    async fn refuse<C: Codec>(&self, codec: impl Fn() -> C) {
+        let Some(mut queues) = self.refusal.take() else { return };
+        let timeouts = Timeouts { closing: REFUSAL, ..Timeouts::DEFAULT };
+        loop {
+            let socket = poll_fn(|_| {
+                // `poll_places` wakes the task when somebody's patience ends.
+                let now = EmbassyClock.now();
+                match self.take_oldest(|since| since + self.options.patience <= now) {
+                    Some(socket) => Poll::Ready(socket),
+                    None => Poll::Pending,
+                }
+            })
+            .await;
+            self.refused.set(self.refused.get().wrapping_add(1));
+            let options = Options { timeouts, ..Options::DEFAULT };
+            let mut session: BoardSession<'d, C> =
+                Session::open(Tcp::new(socket), codec(), queues, EmbassyClock, options);
+            session.fail(Code::TooManySessions.into());
+            let _ = session.close().await; // it fails with the code, which is known
+            let (transport, storage) = session.into_parts();
+            queues = storage;
+            self.give_back(transport.into_socket());
+        }
+    }
+}
+
+/// Remembers a waker once, in a free place.
+fn enlist(wakers: &mut [Option<Waker>], waker: &Waker) {
+    if wakers.iter().flatten().any(|known| known.will_wake(waker)) {
+        return;
+    }
+    match wakers.iter_mut().find(|place| place.is_none()) {
+        Some(place) => *place = Some(waker.clone()),
+        // More wait than there are sockets: all try again, and the first has its place.
+        None => {
+            wakers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+            if let Some(place) = wakers.first_mut() {
+                *place = Some(waker.clone());
+            }
+        }
+    }
+}
