@@ -293,10 +293,10 @@ where
         };
         let mut tally = local.tally.get();
         match result {
-            None => {
-                session.abort(Code::ShuttingDown.into());
-                tally.aborted += 1;
-            }
+            None => match session.abort(Code::ShuttingDown.into()) {
+                true => tally.aborted += 1,
+                false => tally.drained += 1,
+            },
             Some(result) => {
                 if let Err(error) = result {
                     tracing::debug!(%error, peer = ?session.peer(), "session failed");

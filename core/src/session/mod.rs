@@ -186,12 +186,13 @@ impl<P: Platform, C: Codec> Session<P, C> {
         }
     }
 
-    /// Cuts the connection at once; the peer sees that it was cut.
-    pub fn abort(&mut self, why: Error) {
+    /// Ends the session at once. Unless all had been said already, the connection is cut, and the peer sees
+    /// that; returns whether it was.
+    pub fn abort(&mut self, why: Error) -> bool {
         self.give_up();
         self.rx.consume(self.rx.len());
         self.rx.release_if_empty();
-        self.sender.cut(why);
+        self.sender.abort(why)
     }
 
     /// The transport and the storage of the queues back, receive queue first. What was queued or received

@@ -210,6 +210,19 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
     }
 
+    /// Ends at once. Whether something was cut off: not if only the peer's end was still waited for.
+    pub(super) fn abort(&mut self, why: Error) -> bool {
+        match self.state {
+            State::Lingering(reason) => self.state = State::Ended(reason),
+            State::Ended(_) => {}
+            _ => {
+                self.cut(why);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Nothing more can be said: cuts the connection.
     pub(super) fn cut(&mut self, error: Error) -> Error {
         self.tx.consume(self.tx.len());

@@ -1,2 +1,79 @@
-//! Being laid out.
-fn main() {}
+//! `netloom`: serve the demo application, talk to a server by hand or from a script, measure one.
+//!
+//! | file | its idea |
+//! |---|---|
+//! | `serve.rs` | the demo application, and a table of where it is |
+//! | `connect.rs` | standard input to a server, its answers to standard output |
+//! | `bench.rs` | a load whose every answer is compared |
+//! | `url.rs` | where a server is |
+//! | `units.rs` | seconds and bytes on the command line |
+//! | `wire.rs` | sending without waiting, whatever the size |
+//! | `files.rs` | how many connections the system allows |
+//! | `exit.rs` | every way the program can end |
+#![forbid(unsafe_code)]
+
+mod bench;
+mod connect;
+mod exit;
+mod files;
+mod serve;
+mod units;
+mod url;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  netloom serve                                                 framed echo on 127.0.0.1:7000
+  printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000        prints a and b
+  netloom bench tcp://127.0.0.1:7000 --connections 100          how fast is it?";
+
+/// A network stack: serve with it, talk to a server, measure one.
+#[derive(Parser)]
+#[command(name = "netloom", version, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say on stderr what happens inside; twice for everything.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Connect(connect::Args),
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = [LevelFilter::WARN, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(cli.verbose.min(2))];
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+    let ended = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Connect(args) => connect::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("netloom: {failure}");
+            failure.code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
