@@ -8,6 +8,8 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use netloom_benches::tcp::frame;
+use netloom_core::{Codec, Outbox, Step};
+use netloom_protocols::Framing;
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 /// Bytes of payload per message.
@@ -38,6 +40,18 @@ fn decode(criterion: &mut Criterion) {
                 BatchSize::SmallInput,
             );
         });
+        group.bench_function(BenchmarkId::new("netloom", size), |bencher| {
+            let mut codec = Framing::new();
+            let mut buffer = received.clone();
+            bencher.iter(|| {
+                let mut rest = &mut buffer[..];
+                while let Ok(Step::Event(n, found)) = codec.decode(rest, &mut Outbox::new(&mut [], &mut 0)) {
+                    let (unit, behind) = rest.split_at_mut(n);
+                    let _ = black_box(Framing::view(found, unit));
+                    rest = behind;
+                }
+            });
+        });
     }
     group.finish();
 }
@@ -58,6 +72,19 @@ fn encode(criterion: &mut Criterion) {
                     codec.encode(message.clone(), &mut buffer).expect("shorter than the codec's limit");
                 }
                 black_box(&buffer[..]);
+            });
+        });
+        group.bench_function(BenchmarkId::new("netloom", size), |bencher| {
+            let mut codec = Framing::new();
+            let mut buffer = vec![0; total];
+            bencher.iter(|| {
+                let mut tail = 0;
+                for _ in 0..frames {
+                    let mut out = Outbox::new(&mut buffer, &mut tail);
+                    let body = codec.encode(black_box(&message), &mut out).expect("there is room");
+                    out.put(body).expect("there is room");
+                }
+                black_box(&buffer[..tail]);
             });
         });
     }

@@ -29,7 +29,7 @@ const STEP: usize = 1000;
 #[derive(Args, Debug)]
 pub struct Options {
     /// The server.
-    #[arg(long, value_enum, value_name = "PEER", default_value_t = Peer::Forward)]
+    #[arg(long, value_enum, value_name = "PEER", default_value_t = Peer::Netloom)]
     only: Peer,
     /// Connections in all.
     #[arg(long, value_name = "N", default_value_t = 100_000)]

@@ -20,7 +20,7 @@ use crate::tcp::frame;
 #[derive(Args, Debug)]
 pub struct Options {
     /// The server.
-    #[arg(long, value_enum, value_name = "PEER", default_value_t = Peer::Forward)]
+    #[arg(long, value_enum, value_name = "PEER", default_value_t = Peer::Netloom)]
     only: Peer,
     /// Sessions open at a time.
     #[arg(long, value_name = "N", default_value_t = 10_000)]

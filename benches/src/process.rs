@@ -17,6 +17,47 @@ const WATCH: Duration = Duration::from_millis(50);
 /// When to stop waiting for quiet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What the scheduler gave a process, all threads together. Exact while they sleep; up to a tick late while they run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoreTime {
+    /// On a core.
+    pub ran: Duration,
+    /// Ready, but the core was taken.
+    pub waited: Duration,
+}
+
+impl CoreTime {
+    /// Of this process.
+    pub fn own() -> io::Result<Self> {
+        Self::of("self")
+    }
+
+    /// What was added since `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self { ran: self.ran - earlier.ran, waited: self.waited - earlier.waited }
+    }
+
+    fn of(process: &str) -> io::Result<Self> {
+        let mut total = Self::default();
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let time = match fs::read_to_string(task?.path().join("schedstat")) {
+                Ok(text) => Self::parse(&text).ok_or_else(|| io::Error::other("unreadable schedstat"))?,
+                // A thread may end between being listed and being read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            total = Self { ran: total.ran + time.ran, waited: total.waited + time.waited };
+        }
+        Ok(total)
+    }
+
+    /// A `schedstat`: nanoseconds on a core, nanoseconds waiting for one, turns.
+    fn parse(schedstat: &str) -> Option<Self> {
+        let mut figures = schedstat.split_whitespace().map(|figure| figure.parse().map(Duration::from_nanos));
+        Some(Self { ran: figures.next()?.ok()?, waited: figures.next()?.ok()? })
+    }
+}
+
 /// A running server; ended when dropped.
 #[derive(Debug)]
 pub struct ServerProcess {
@@ -48,27 +89,18 @@ impl ServerProcess {
         self.address
     }
 
-    /// The time its threads were on a core so far. Exact while they wait; up to a scheduler tick late while they run.
-    pub fn cpu(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            match fs::read_to_string(task?.path().join("schedstat")) {
-                Ok(text) => nanoseconds += on_core(&text)?,
-                // A thread may end between being listed and being read.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+    /// The time its threads ran and waited so far.
+    pub fn time(&self) -> io::Result<CoreTime> {
+        CoreTime::of(&self.child.id().to_string())
     }
 
     /// Bytes of memory it has resident once it is quiet.
     pub fn resident_when_quiet(&self) -> io::Result<u64> {
         let start = Instant::now();
-        let mut before = (self.cpu()?, self.resident()?);
+        let mut before = (self.time()?, self.resident()?);
         loop {
             thread::sleep(WATCH);
-            let now = (self.cpu()?, self.resident()?);
+            let now = (self.time()?, self.resident()?);
             if now == before || start.elapsed() > PATIENCE {
                 return Ok(now.1);
             }
@@ -100,12 +132,6 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// The first number of a `schedstat`: nanoseconds on a core.
-fn on_core(schedstat: &str) -> io::Result<u64> {
-    let first = schedstat.split_whitespace().next().and_then(|number| number.parse().ok());
-    first.ok_or_else(|| io::Error::other("unreadable schedstat"))
-}
-
 /// The `Rss` line of a `smaps_rollup`: exact, where `status` may lag by some pages per core.
 fn resident_bytes(smaps_rollup: &str) -> io::Result<u64> {
     let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
@@ -118,9 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedstat_begins_with_the_time_on_a_core() {
-        assert_eq!(on_core("1234567 890 12\n").unwrap(), 1_234_567);
-        assert!(on_core("").is_err());
+    fn schedstat_is_time_on_a_core_then_time_waiting() {
+        let time = CoreTime { ran: Duration::from_nanos(1_234_567), waited: Duration::from_nanos(890) };
+        assert_eq!(CoreTime::parse("1234567 890 12\n"), Some(time));
+        assert_eq!(CoreTime::parse("1234567\n"), None);
     }
 
     #[test]

@@ -11,6 +11,12 @@ use serde::Serialize;
 
 use crate::rounds::Summary;
 
+/// What the columns of the load table mean.
+const LEGEND: &str = "\
+CPU: time of the server process per message. rate/raw, CPU/raw: by those of raw in the same round.
+±: half of the range over the rounds. busy: the part of the time the server, the load was on its core.
+disturbed: the part of the time others took from the two; where it is not near 0, believe CPU, not rates.";
+
 /// How results are printed.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Output {
@@ -58,15 +64,7 @@ pub struct Report {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.rows.is_empty() {
-            writeln!(f, "{}", self.load_table())?;
-            writeln!(
-                f,
-                "CPU: the server process, per message. raw: rate and CPU by those of raw in the same round."
-            )?;
-            writeln!(
-                f,
-                "±: half of the range over the rounds. busy: time on the core by time, server and load."
-            )?;
+            writeln!(f, "{}\n{LEGEND}", self.load_table())?;
         }
         if !self.idle_bytes.is_empty() {
             write!(f, "{}", self.idle_table())?;
@@ -82,7 +80,6 @@ impl Report {
             "size",
             "in flight",
             "messages/s",
-            "±",
             "MB/s",
             "CPU ns",
             "rate/raw",
@@ -91,6 +88,7 @@ impl Report {
             "±",
             "server busy",
             "load busy",
+            "disturbed",
         ]);
         for Row { peer, size, in_flight, summary } in &self.rows {
             table.add_row([
@@ -98,7 +96,6 @@ impl Report {
                 size.to_string(),
                 in_flight.to_string(),
                 count(summary.rate),
-                percent(summary.rate_spread),
                 count(summary.rate * *size as f64 / 1e6),
                 count(summary.cpu_ns),
                 format!("{:.3}", summary.ratio_to_raw),
@@ -107,6 +104,7 @@ impl Report {
                 percent(summary.cpu_ratio_spread),
                 percent(summary.server_busy),
                 percent(summary.load_busy),
+                percent(summary.disturbed),
             ]);
         }
         table
@@ -160,10 +158,9 @@ pub fn progress(steps: usize) -> ProgressBar {
 mod tests {
     use super::*;
 
-    #[test]
-    fn json_has_the_promised_keys() {
+    fn report() -> Report {
         let summary = Summary {
-            rate: 2.0,
+            rate: 1_234_567.8,
             cpu_ns: 3.0,
             ratio_to_raw: 0.5,
             cpu_to_raw: 2.0,
@@ -172,23 +169,37 @@ mod tests {
             cpu_ratio_spread: 0.1,
             server_busy: 1.0,
             load_busy: 0.5,
+            disturbed: 0.0,
         };
-        let report = Report {
-            rows: vec![Row { peer: "raw".into(), size: 64, in_flight: 16, summary }],
+        Report {
+            rows: vec![Row { peer: "raw".into(), size: 1000, in_flight: 16, summary }],
             idle_connections: 10,
-            idle_bytes: BTreeMap::from([("raw".into(), 256)]),
-        };
-        let json = serde_json::to_value(&report).unwrap();
+            idle_bytes: BTreeMap::from([("raw".into(), 16_384)]),
+        }
+    }
+
+    #[test]
+    fn json_has_the_promised_keys() {
+        let json = serde_json::to_value(report()).unwrap();
         let row = json["rows"][0].as_object().unwrap();
         for key in ["peer", "size", "in_flight", "rate", "cpu_ns", "ratio_to_raw"] {
             assert!(row.contains_key(key), "{key}");
         }
-        assert_eq!(json["idle_bytes"]["raw"], 256);
+        assert_eq!(json["idle_bytes"]["raw"], 16_384);
     }
 
     #[test]
-    fn every_column_has_a_figure() {
-        let report = Report { idle_bytes: BTreeMap::from([("raw".into(), 16_384)]), ..Report::default() };
-        assert!(report.to_string().contains("16,384"));
+    fn every_column_has_a_title_and_a_figure() {
+        let table = report().load_table();
+        let cells = table.row(0).unwrap().cell_count();
+        assert_eq!(table.header().unwrap().cell_count(), cells);
+    }
+
+    #[test]
+    fn figures_are_readable() {
+        let text = report().to_string();
+        for figure in ["1,234,568", " 1,235 ", "16,384", "0.500", "100 %"] {
+            assert!(text.contains(figure), "{figure}");
+        }
     }
 }

@@ -1,22 +1,26 @@
 //! Rounds: the servers take turns, each turn is a sample, a row is the median of its samples.
 //!
 //! A ratio is taken within a round, between neighbours in time, and only then the median of the rounds' ratios:
-//! a machine that is slow for a while is slow for both.
+//! a machine that is slow for a while is slow for both. A round during which others took much of the time is taken
+//! again; what they took of the rounds that count is reported.
 
 use std::io::{self, Read, Write};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use clap::Args;
+use indicatif::ProgressBar;
 use mio::event::Source;
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::load::Load;
-use crate::process::ServerProcess;
+use crate::process::{CoreTime, ServerProcess};
 
 /// How long a server needs to fall asleep after its last answer: then its CPU time is exact.
 const SETTLE: Duration = Duration::from_millis(2);
+
+/// The part of a turn that others may take: above it, rates are theirs.
+const MOST_DISTURBED: f64 = 0.05;
 
 /// How much is measured.
 #[derive(Args, Clone, Copy, Debug)]
@@ -52,6 +56,8 @@ pub struct Sample {
     pub server_busy: f64,
     /// The part of the time the load was on its core.
     pub load_busy: f64,
+    /// The part of the time that other processes and a hypervisor's other guests took from the two.
+    pub disturbed: f64,
 }
 
 impl Sample {
@@ -62,26 +68,47 @@ impl Sample {
     {
         load.run(turn / 5)?;
         thread::sleep(SETTLE);
-        let server_before = server.cpu()?;
-        let load_before = own_cpu();
+        let (ticks, server_time, load_time) = (Ticks::now()?, server.time()?, CoreTime::own()?);
         let run = load.run(turn)?;
-        let load_cpu = own_cpu() - load_before;
         thread::sleep(SETTLE);
-        let server_cpu = (server.cpu()? - server_before).as_secs_f64();
-        let seconds = run.elapsed.as_secs_f64();
+        let server_time = server.time()?.since(server_time);
+        let load_time = CoreTime::own()?.since(load_time);
+        let stolen = Ticks::now()?.stolen_since(ticks);
+        let part = |time: Duration| time.as_secs_f64() / run.elapsed.as_secs_f64();
         Ok(Self {
-            rate: run.answers as f64 / seconds,
-            cpu_ns: server_cpu * 1e9 / run.answers as f64,
-            server_busy: server_cpu / seconds,
-            load_busy: load_cpu / seconds,
+            rate: run.answers as f64 / run.elapsed.as_secs_f64(),
+            cpu_ns: server_time.ran.as_secs_f64() * 1e9 / run.answers as f64,
+            server_busy: part(server_time.ran),
+            load_busy: part(load_time.ran),
+            disturbed: part(server_time.waited + load_time.waited) / 2.0 + stolen,
         })
     }
 }
 
-/// Seconds this process was on a core so far.
-fn own_cpu() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+/// The time of all cores so far, and what of it the hypervisor gave to others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ticks {
+    all: u64,
+    stolen: u64,
+}
+
+impl Ticks {
+    fn now() -> io::Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        Self::parse(&stat).ok_or_else(|| io::Error::other("unreadable /proc/stat"))
+    }
+
+    /// The part of the time since `earlier` that was stolen.
+    fn stolen_since(self, earlier: Self) -> f64 {
+        self.stolen.saturating_sub(earlier.stolen) as f64 / (self.all - earlier.all).max(1) as f64
+    }
+
+    /// The first line of `/proc/stat`: `cpu user nice system idle iowait irq softirq steal ..`, proc_stat(5).
+    fn parse(stat: &str) -> Option<Self> {
+        let figures = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+        let figures = figures.map(str::parse).take(8).collect::<Result<Vec<u64>, _>>().ok()?;
+        Some(Self { all: figures.iter().sum(), stolen: *figures.get(7)? })
+    }
 }
 
 /// What the rounds say about one server.
@@ -105,6 +132,8 @@ pub struct Summary {
     pub server_busy: f64,
     /// The part of the time the load was on its core.
     pub load_busy: f64,
+    /// The part of the time that other processes and a hypervisor's other guests took from the two.
+    pub disturbed: f64,
 }
 
 /// The samples of one row.
@@ -115,20 +144,31 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Gives each of `contenders` one turn per round, in an order that moves on every round.
+    /// Gives each of `contenders` one turn per round, in an order that moves on every round, until `rounds` rounds
+    /// count. At most as many again are lost to others; after that any round counts.
     pub fn alternate(
         contenders: usize,
         rounds: usize,
+        bar: &ProgressBar,
         mut turn: impl FnMut(usize) -> io::Result<Sample>,
     ) -> io::Result<Self> {
         let mut samples = Vec::with_capacity(rounds);
-        for round in 0..rounds {
-            let mut taken = (0..contenders)
-                .map(|place| (round + place) % contenders)
-                .map(|contender| Ok((contender, turn(contender)?)))
-                .collect::<io::Result<Vec<_>>>()?;
+        let mut lost = 0;
+        while samples.len() < rounds {
+            let first = samples.len() + lost;
+            let mut taken = Vec::with_capacity(contenders);
+            for contender in (0..contenders).map(|place| (first + place) % contenders) {
+                taken.push((contender, turn(contender)?));
+                bar.inc(1);
+            }
             taken.sort_by_key(|&(contender, _)| contender);
-            samples.push(taken.into_iter().map(|(_, sample)| sample).collect());
+            let round = taken.into_iter().map(|(_, sample)| sample).collect::<Vec<_>>();
+            if lost < rounds && round.iter().any(|sample| sample.disturbed > MOST_DISTURBED) {
+                lost += 1;
+                bar.inc_length(contenders as u64);
+            } else {
+                samples.push(round);
+            }
         }
         Ok(Self { samples })
     }
@@ -152,6 +192,7 @@ impl Rounds {
             cpu_ratio_spread,
             server_busy: median_and_spread(of(|sample| sample.server_busy)).0,
             load_busy: median_and_spread(of(|sample| sample.load_busy)).0,
+            disturbed: median_and_spread(of(|sample| sample.disturbed)).0,
         }
     }
 }
@@ -162,7 +203,8 @@ fn median_and_spread(figures: impl Iterator<Item = f64>) -> (f64, f64) {
     figures.sort_by(f64::total_cmp);
     let (low, high) = (figures[(figures.len() - 1) / 2], figures[figures.len() / 2]);
     let median = (low + high) / 2.0;
-    (median, (figures[figures.len() - 1] - figures[0]) / 2.0 / median)
+    let spread = (figures[figures.len() - 1] - figures[0]) / 2.0 / median;
+    (median, spread)
 }
 
 #[cfg(test)]
@@ -170,7 +212,7 @@ mod tests {
     use super::*;
 
     fn sample(rate: f64) -> Sample {
-        Sample { rate, cpu_ns: 1e9 / rate, server_busy: 1.0, load_busy: 0.5 }
+        Sample { rate, cpu_ns: 1e9 / rate, server_busy: 1.0, load_busy: 0.5, disturbed: 0.0 }
     }
 
     #[test]
@@ -183,7 +225,7 @@ mod tests {
     fn a_slow_round_is_slow_for_both_and_leaves_the_ratio_alone() {
         let speeds = [1.0, 0.25, 2.0];
         let mut turns = 0;
-        let rounds = Rounds::alternate(2, 3, |contender| {
+        let rounds = Rounds::alternate(2, 3, &ProgressBar::hidden(), |contender| {
             turns += 1;
             let speed = speeds[(turns - 1) / 2];
             Ok(sample(speed * [100.0, 80.0][contender]))
@@ -197,11 +239,39 @@ mod tests {
     #[test]
     fn nobody_is_always_first() {
         let mut order = Vec::new();
-        Rounds::alternate(2, 2, |contender| {
+        Rounds::alternate(2, 2, &ProgressBar::hidden(), |contender| {
             order.push(contender);
             Ok(sample(1.0))
         })
         .unwrap();
         assert_eq!(order, [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_disturbed_round_is_taken_again() {
+        let mut turns = 0;
+        let rounds = Rounds::alternate(2, 3, &ProgressBar::hidden(), |_| {
+            turns += 1;
+            Ok(if turns == 2 { Sample { disturbed: 0.5, ..sample(1.0) } } else { sample(100.0) })
+        });
+        assert_eq!(turns, 8);
+        assert!(rounds.unwrap().samples.iter().flatten().all(|sample| sample.rate == 100.0));
+    }
+
+    #[test]
+    fn a_machine_that_is_never_quiet_is_measured_all_the_same() {
+        let mut turns = 0;
+        let rounds = Rounds::alternate(1, 3, &ProgressBar::hidden(), |_| {
+            turns += 1;
+            Ok(Sample { disturbed: 0.5, ..sample(1.0) })
+        });
+        assert_eq!((turns, rounds.unwrap().summary(0, 0).disturbed), (6, 0.5));
+    }
+
+    #[test]
+    fn stolen_time_is_the_eighth_figure_of_all() {
+        let ticks = Ticks::parse("cpu  1 2 3 4 5 6 7 8 1000 1000\ncpu0 9 9 9\n");
+        assert_eq!(ticks, Some(Ticks { all: 36, stolen: 8 }));
+        assert_eq!(Ticks::parse("cpu  1 2 3\n"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! All have one worker: a current-thread runtime. Each protocol is an enum that implements [`Contender`].
 
 pub mod framed;
+pub mod netloom;
 pub mod raw;
 pub mod tcp;
 

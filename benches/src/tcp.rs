@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Args;
+use indicatif::ProgressBar;
 
 use crate::idle::bytes_per_connection;
 use crate::load::{Exchange, Load, connect};
@@ -55,7 +56,7 @@ impl Options {
         let mut report = Report::default();
         for (size, in_flight) in loads {
             bar.set_message(format!("{size} B, {in_flight} in flight"));
-            let rounds = row(&servers, size, in_flight, self.effort, || bar.inc(1))?;
+            let rounds = row(&servers, size, in_flight, self.effort, &bar)?;
             let raw = peers.iter().position(|&peer| peer == Peer::RAW).unwrap_or_default();
             report.rows.extend(peers.iter().enumerate().map(|(place, peer)| Row {
                 peer: peer.name(),
@@ -86,16 +87,14 @@ fn row(
     size: usize,
     in_flight: usize,
     effort: Effort,
-    mut taken: impl FnMut(),
+    bar: &ProgressBar,
 ) -> io::Result<Rounds> {
     let open = |server: &ServerProcess| {
         Load::open(Exchange::echo(&frame(size), in_flight), CONNECTIONS, || connect(server.address()))
     };
     let mut loads = servers.iter().map(open).collect::<io::Result<Vec<_>>>()?;
-    Rounds::alternate(servers.len(), effort.rounds(), |contender| {
-        let sample = Sample::take(&servers[contender], &mut loads[contender], effort.turn());
-        taken();
-        sample
+    Rounds::alternate(servers.len(), effort.rounds(), bar, |contender| {
+        Sample::take(&servers[contender], &mut loads[contender], effort.turn())
     })
 }
 

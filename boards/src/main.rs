@@ -1,2 +1,152 @@
-//! Being laid out.
-fn main() {}
+//! `cargo board`: builds netloom's firmware, boots it in QEMU, tests it and weighs it.
+//!
+//! Every folder under `boards/` that has a `board.toml` is a board. This tool knows none by name: what differs between
+//! boards is in that file and in the board's own crate.
+
+mod acceptance;
+mod board;
+mod client;
+mod firmware;
+mod qemu;
+mod size;
+mod table;
+mod toolchain;
+
+use std::io::{self, ErrorKind, Write};
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::acceptance::{Scenario, Tally};
+use crate::board::Board;
+use crate::firmware::Console;
+use crate::qemu::Guest;
+
+/// Builds, runs, tests and sizes netloom's firmware
+#[derive(Parser)]
+#[command(name = "cargo board", bin_name = "cargo board", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the boards
+    List {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Builds the firmware that goes on a device
+    Build {
+        /// A board of `cargo board list`; all of them if left out
+        name: Option<String>,
+    },
+    /// Boots a board in QEMU and keeps it running until Ctrl-C
+    Run {
+        /// A board of `cargo board list`
+        name: String,
+        /// The port of this machine that leads to the board; 0 picks a free one
+        #[arg(long, default_value_t = 7000)]
+        port: u16,
+        /// The address of this machine that leads to the board
+        #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+        bind: Ipv4Addr,
+    },
+    /// Boots a board in QEMU and checks, from outside, what it does
+    Test {
+        /// A board of `cargo board list`; all of them if left out
+        name: Option<String>,
+    },
+    /// Weighs the firmware that goes on a device; fails past a board's budget
+    Size {
+        /// A board of `cargo board list`; all of them if left out
+        name: Option<String>,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Also list this many of the biggest functions and variables of each board
+        #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "json")]
+        symbols: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::List { json } => {
+            let boards = board::all()?;
+            print(&if json { board::to_json(&boards)? } else { board::to_table(&boards) })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Build { name } => {
+            for board in board::chosen(name.as_deref())? {
+                println!("{}", firmware::build(&board, Console::Silent)?.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Run { name, port, bind } => {
+            for board in board::chosen(Some(&name))? {
+                serve(&board, bind, port)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Test { name } => {
+            let mut tally = Tally::default();
+            for board in board::chosen(name.as_deref())? {
+                test(&board, &mut tally)?;
+            }
+            println!("{tally}");
+            Ok(exit_code(tally.failed == 0))
+        }
+        Command::Size { name, json, symbols } => {
+            let weights = size::weigh(&board::chosen(name.as_deref())?, symbols)?;
+            print(&if json { size::to_json(&weights)? } else { size::to_table(&weights) })?;
+            Ok(exit_code(weights.iter().all(size::Weight::is_within_budget)))
+        }
+    }
+}
+
+/// Prints a text. Whoever reads it may stop early: `cargo board list | head -3` is no error.
+fn print(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn exit_code(ok: bool) -> ExitCode {
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Boots the board and stays until it ends or Ctrl-C.
+fn serve(board: &Board, bind: Ipv4Addr, port: u16) -> Result<()> {
+    let elf = firmware::build(board, Console::Semihosting)?;
+    let mut guest = Guest::boot(board, &elf, bind, port)?;
+    println!("{} is up: connect to {}; Ctrl-C ends it", board.name, guest.address());
+    guest.follow()
+}
+
+/// Boots the board on a free loopback port and runs the acceptance scenario against it.
+fn test(board: &Board, tally: &mut Tally) -> Result<()> {
+    let elf = firmware::build(board, Console::Semihosting)?;
+    let guest = Guest::boot(board, &elf, Ipv4Addr::LOCALHOST, 0)?;
+    println!("{}, {} sessions, on {}", board.name, board.sessions, guest.address());
+    Scenario::new(guest.address(), board.sessions).run(tally);
+    for line in guest.said() {
+        println!("         the board says: {line}");
+    }
+    Ok(())
+}

@@ -34,7 +34,8 @@ impl Default for Options {
     }
 }
 
-/// How long a session waits. `Duration::MAX` is for ever.
+/// How long a session waits: in whole milliseconds, rounded up. `Duration::MAX`, or anything above 49 days, is for
+/// ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Without a byte from the peer or a message from the application, the session ends in order, with

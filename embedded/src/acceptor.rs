@@ -6,9 +6,9 @@
 //! |---|---|---|
 //! | `Listening` | waits for a client | `Opening` |
 //! | `Opening` | the handshake is under way, for at most [`OPENING`] | `Waiting`, or `Leaving` |
-//! | `Waiting` | connected; the client's first bytes gather in the socket | `Lent` to a session, or, when it has waited too long, to the refusal |
+//! | `Waiting` | connected; the client's first bytes gather in the socket | `Lent`, or, when it has waited too long, `Leaving` with a goodbye |
 //! | `Lent` | somebody serves it | `Leaving` |
-//! | `Leaving` | what was sent last, and the FIN, are acknowledged, or [`LEAVING`] passes | `Listening` |
+//! | `Leaving` | what was sent last, and the FIN, are acknowledged and the client ends too; what it still sends is thrown away | `Listening`, at the latest after [`LEAVING`] |
 
 use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
@@ -17,24 +17,26 @@ use core::task::{Context, Poll, Waker};
 
 use embassy_net::Stack;
 use embassy_net::tcp::{State, TcpSocket};
-use netloom_core::{Clock, Code, Codec, Duration, Instant, Options, Session, Timeouts};
+use netloom_core::{Clock, Code, Codec, Duration, Instant, Outbox, Transport};
 
 use crate::clock::EmbassyClock;
-use crate::memory::{Buffers, SocketMemory};
-use crate::serve::BoardSession;
+use crate::memory::SocketMemory;
 use crate::tcp::Tcp;
 
 /// How long a handshake may take before its socket is taken back: SYNs alone must not shut the door.
 const OPENING: Duration = Duration::from_secs(5);
 
-/// How long the peer has to acknowledge what was sent last.
+/// How long the peer has to acknowledge what was sent last and to end too.
 const LEAVING: Duration = Duration::from_secs(5);
+
+/// The same for a client that was refused: its socket is needed for others.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// How long a reset has to leave.
 const CUTTING: Duration = Duration::from_millis(100);
 
-/// How long a refused peer has to take its goodbye.
-const REFUSAL: Duration = Duration::from_secs(1);
+/// Most bytes of a goodbye; a codec whose replies are longer refuses without one.
+const GOODBYE_MAX: usize = 160;
 
 /// How an [`Acceptor`] behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,6 @@ pub struct Acceptor<'d, const SOCKETS: usize> {
     refused: Cell<u32>,
     keeper: Cell<Option<Waker>>,
     takers: RefCell<[Option<Waker>; SOCKETS]>,
-    refusal: RefCell<Option<Buffers<'d>>>,
 }
 
 enum Place<'d> {
@@ -78,12 +79,16 @@ enum Place<'d> {
 
 impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
     /// Makes the sockets. Nothing is accepted before [`run`](Self::run) runs.
+    ///
+    /// # Panics
+    /// If `port` is 0.
     pub fn new(
         stack: Stack<'d>,
         port: u16,
         options: AcceptorOptions,
         memory: SocketMemory<'d, SOCKETS>,
     ) -> Self {
+        assert!(port != 0, "a board listens on a port of its own choice");
         let places = memory.sockets.map(|(rx, tx)| Place::Listening(TcpSocket::new(stack, rx, tx)));
         Self {
             port,
@@ -93,7 +98,6 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
             refused: Cell::new(0),
             keeper: Cell::new(None),
             takers: RefCell::new([const { None }; SOCKETS]),
-            refusal: RefCell::new(Some(memory.refusal)),
         }
     }
 
@@ -105,11 +109,8 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
     /// Keeps the door: listens, and refuses who has waited too long. `codec` makes the codec that says the
     /// goodbye. Must run for as long as connections are to be accepted.
     pub async fn run<C: Codec>(&self, codec: impl Fn() -> C) -> ! {
-        let mut refuse = pin!(self.refuse(codec));
         poll_fn(|cx| {
-            // The refusal first: it may give a socket back.
-            let _ = refuse.as_mut().poll(cx);
-            self.poll_places(cx);
+            self.poll_places(&codec, cx);
             Poll::Pending
         })
         .await
@@ -117,7 +118,7 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
 
     /// The connection that has waited longest. Of several callers one gets it.
     pub async fn next(&self) -> TcpSocket<'d> {
-        poll_fn(|cx| match self.take_oldest(|_| true) {
+        poll_fn(|cx| match self.take_oldest() {
             Some(socket) => Poll::Ready(socket),
             None => {
                 enlist(&mut *self.takers.borrow_mut(), cx.waker());
@@ -139,10 +140,9 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         }
     }
 
-    fn take_oldest(&self, ripe: impl Fn(Instant) -> bool) -> Option<TcpSocket<'d>> {
+    fn take_oldest(&self) -> Option<TcpSocket<'d>> {
         let mut places = self.places.borrow_mut();
-        let waiting =
-            places.iter_mut().filter(|place| matches!(place, Place::Waiting(_, since, _) if ripe(*since)));
+        let waiting = places.iter_mut().filter(|place| matches!(place, Place::Waiting(..)));
         let oldest = waiting.min_by_key(|place| match place {
             // Numbers wrap; the difference does not.
             Place::Waiting(_, _, number) => number.wrapping_sub(self.accepted.get()),
@@ -154,17 +154,20 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         }
     }
 
-    fn poll_places(&self, cx: &mut Context<'_>) {
+    fn poll_places<C: Codec>(&self, codec: &impl Fn() -> C, cx: &mut Context<'_>) {
         self.keeper.set(Some(cx.waker().clone()));
         let now = EmbassyClock.now();
         let mut next = Instant::NEVER;
         let mut arrived = false;
         for place in self.places.borrow_mut().iter_mut() {
-            // Each turn moves the place on by one; it goes on until the place waits for something.
+            // A place is moved on until it waits for something.
             *place = match core::mem::replace(place, Place::Lent) {
                 Place::Listening(socket) => self.listen(socket, now, cx),
                 Place::Opening(socket, until) => self.open(socket, until, now, cx),
                 Place::Leaving(socket, until) => self.leave(socket, until, now, cx),
+                Place::Waiting(socket, since, _) if now >= since + self.options.patience => {
+                    self.refuse(socket, codec(), now, cx)
+                }
                 other => other,
             };
             match place {
@@ -237,41 +240,37 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         if gone {
             return self.listen(socket, now, cx);
         }
-        let mut until = until;
         if now >= until {
             socket.abort();
-            until = now + CUTTING;
-        } else if matches!(socket.state(), State::Established | State::CloseWait) {
-            socket.close();
+            let _ = pin!(socket.wait_write_ready()).poll(cx);
+            return Place::Leaving(socket, now + CUTTING);
         }
+        socket.close();
+        let mut unread = [0; 64];
+        while let Poll::Ready(Ok(1..)) = pin!(socket.read(&mut unread)).poll(cx) {}
         let _ = pin!(socket.wait_write_ready()).poll(cx);
         Place::Leaving(socket, until)
     }
 
-    /// Says goodbye to who has waited too long, one after the other.
-    async fn refuse<C: Codec>(&self, codec: impl Fn() -> C) {
-        let Some(mut queues) = self.refusal.take() else { return };
-        let timeouts = Timeouts { closing: REFUSAL, ..Timeouts::DEFAULT };
-        loop {
-            let socket = poll_fn(|_| {
-                // `poll_places` wakes the task when somebody's patience ends.
-                let now = EmbassyClock.now();
-                match self.take_oldest(|since| since + self.options.patience <= now) {
-                    Some(socket) => Poll::Ready(socket),
-                    None => Poll::Pending,
-                }
-            })
-            .await;
-            self.refused.set(self.refused.get().wrapping_add(1));
-            let options = Options { timeouts, ..Options::DEFAULT };
-            let mut session: BoardSession<'d, C> =
-                Session::open(Tcp::new(socket), codec(), queues, EmbassyClock, options);
-            session.fail(Code::TooManySessions.into());
-            let _ = session.close().await; // it fails with the code, which is known
-            let (transport, storage) = session.into_parts();
-            queues = storage;
-            self.give_back(transport.into_socket());
+    /// Says goodbye to who has waited too long.
+    fn refuse<C: Codec>(
+        &self,
+        socket: TcpSocket<'d>,
+        mut codec: C,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Place<'d> {
+        self.refused.set(self.refused.get().wrapping_add(1));
+        let (mut goodbye, mut len) = ([0; GOODBYE_MAX], 0);
+        let mut transport = Tcp::new(socket);
+        if C::REPLY_MAX <= GOODBYE_MAX {
+            codec.close(Some(Code::TooManySessions.into()), &mut Outbox::new(&mut goodbye, &mut len));
         }
+        if len > 0 {
+            // Nothing was sent on it before, so the socket takes it at once.
+            let _ = transport.poll_write(cx, &goodbye[..len]);
+        }
+        self.leave(transport.into_socket(), now + REFUSED, now, cx)
     }
 }
 

@@ -5,9 +5,6 @@ use core::array;
 /// Two byte buffers, one for each direction.
 pub type Buffers<'d> = (&'d mut [u8], &'d mut [u8]);
 
-/// Bytes of the refusing session's queues: nothing is received there, and a goodbye is short.
-const REFUSAL: (usize, usize) = (16, 240);
-
 /// Memory for a server of `SESSIONS` sessions with queues of `QUEUE` bytes each way, on `SOCKETS` sockets
 /// with `SOCKET` bytes each way.
 ///
@@ -18,7 +15,6 @@ const REFUSAL: (usize, usize) = (16, 240);
 pub struct Memory<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCKET: usize> {
     queues: [[[u8; QUEUE]; 2]; SESSIONS],
     sockets: [[[u8; SOCKET]; 2]; SOCKETS],
-    refusal: ([u8; REFUSAL.0], [u8; REFUSAL.1]),
 }
 
 impl<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCKET: usize>
@@ -32,20 +28,14 @@ impl<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCK
 
     /// All zero.
     pub const fn new() -> Self {
-        Self {
-            queues: [[[0; QUEUE]; 2]; SESSIONS],
-            sockets: [[[0; SOCKET]; 2]; SOCKETS],
-            refusal: ([0; REFUSAL.0], [0; REFUSAL.1]),
-        }
+        Self { queues: [[[0; QUEUE]; 2]; SESSIONS], sockets: [[[0; SOCKET]; 2]; SOCKETS] }
     }
 
     /// The sockets' buffers for [`Acceptor::new`](crate::Acceptor::new), and the queues of each session for
     /// [`serve`](crate::serve).
     pub fn split(&mut self) -> (SocketMemory<'_, SOCKETS>, [Buffers<'_>; SESSIONS]) {
         const { assert!(Self::TOTAL > 0) };
-        let (rx, tx) = &mut self.refusal;
-        let sockets = SocketMemory { sockets: pairs(&mut self.sockets), refusal: (rx, tx) };
-        (sockets, pairs(&mut self.queues))
+        (SocketMemory { sockets: pairs(&mut self.sockets) }, pairs(&mut self.queues))
     }
 }
 
@@ -60,7 +50,6 @@ impl<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCK
 /// The acceptor's part of a [`Memory`].
 pub struct SocketMemory<'d, const SOCKETS: usize> {
     pub(crate) sockets: [Buffers<'d>; SOCKETS],
-    pub(crate) refusal: Buffers<'d>,
 }
 
 /// Memory of one client: queues of `QUEUE` bytes each way, a socket with `SOCKET` bytes each way.

@@ -49,6 +49,7 @@ mod pool;
 mod roster;
 mod server;
 mod tcp;
+mod timers;
 mod worker;
 
 pub use netloom_core::{

@@ -15,13 +15,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::{Instant as TokioInstant, sleep, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 use crate::admission::{Admission, Ticket};
-use crate::clock::TokioClock;
 use crate::pool::{Lent, Pool, Use};
 use crate::roster::{Roster, Seat};
 use crate::tcp::Tcp;
+use crate::timers::{Timer, Timers};
 
 /// What a server's sessions run on: they stay on their worker's thread.
 pub struct ServerPlatform;
@@ -35,20 +35,20 @@ impl Platform for ServerPlatform {
 /// A server's session.
 pub type ServerSession<C> = Session<ServerPlatform, C>;
 
-/// tokio's clock, which also knows whether the worker stops.
+/// The worker's clock, which also knows whether the worker stops.
 pub struct WorkerClock {
-    clock: TokioClock,
+    timer: Timer,
     worker: Rc<Local>,
 }
 
 impl Clock for WorkerClock {
     #[inline]
     fn now(&self) -> Instant {
-        self.clock.now()
+        self.timer.now()
     }
     #[inline]
     fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.clock.poll_until(at, cx)
+        self.timer.poll_until(at, cx)
     }
     fn stopping(&self) -> bool {
         self.worker.stopping.get()
@@ -103,7 +103,7 @@ const REFUSAL: Duration = Duration::from_secs(1);
 
 /// What is the worker's own and never leaves its thread.
 struct Local {
-    epoch: TokioInstant,
+    timers: Rc<Timers>,
     pool: Rc<Pool>,
     roster: Rc<Roster>,
     admission: Arc<Admission>,
@@ -117,7 +117,7 @@ struct Local {
 
 impl Local {
     fn clock(self: &Rc<Self>) -> WorkerClock {
-        WorkerClock { clock: TokioClock::new(self.epoch), worker: self.clone() }
+        WorkerClock { timer: self.timers.timer(), worker: self.clone() }
     }
 
     async fn all_left(&self) {
@@ -162,7 +162,7 @@ where
         // A queue holds a whole unit: the message and its framing.
         let largest = self.options.message_max.saturating_add(64);
         let local = Rc::new(Local {
-            epoch: TokioInstant::now(),
+            timers: Timers::new(),
             pool: Pool::new(largest, self.buffers_max),
             roster: Rc::default(),
             admission: self.admission.clone(),
@@ -175,6 +175,8 @@ where
         });
         let host =
             Rc::new(Host { local: local.clone(), codec: self.codec, app: self.app, options: self.options });
+        let timers = local.timers.clone();
+        spawn_local(async move { timers.run().await });
         for distributor in self.distributors {
             let listener = TcpListener::from_std(distributor.listener)?;
             spawn_local(distribute(listener, distributor.workers, local.clone()));

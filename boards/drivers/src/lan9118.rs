@@ -9,7 +9,7 @@
 //! only an empty FIFO unmasks. Invariant: whenever the task sleeps, the interrupt is unmasked and was acknowledged
 //! before the last look.
 //!
-//! Section numbers are those of the LAN9118 data sheet (DS00002266).
+//! Registers and their bits have the names of the LAN9118 data sheet.
 
 use core::task::Context;
 
@@ -51,17 +51,13 @@ const TX_FIFO_INF: Register = Register(0x80);
 const MAC_CSR_CMD: Register = Register(0xa4);
 /// Data for that command.
 const MAC_CSR_DATA: Register = Register(0xa8);
-/// When to ask the peer to pause.
-const AFC_CFG: Register = Register(0xac);
 
 /// What `BYTE_TEST` reads.
 const BYTE_ORDER: u32 = 0x8765_4321;
 /// `HW_CFG`: soft reset, clears itself.
 const SRST: u32 = 1 << 0;
-/// `HW_CFG`: store and forward, "must be set" (5.3.9), and 5 KB of the chip's memory for sending.
+/// `HW_CFG`: store and forward, "must be one", and 5 KB of the chip's memory for sending.
 const STORE_AND_FORWARD: u32 = 1 << 20 | 5 << 16;
-/// `AFC_CFG`: the data sheet's recommendation (5.3.23).
-const FLOW_CONTROL: u32 = 0x006e_3740;
 /// `IRQ_CFG`: enabled, active high, push-pull. Otherwise the line is upside down and never silent.
 const LINE_HIGH: u32 = 1 << 8 | 1 << 4 | 1;
 /// `FIFO_INT`: a transmit level that is never reached, a receive status level of 0: more than none, one frame, counts.
@@ -159,7 +155,6 @@ impl Lan9118 {
         registers.write(HW_CFG, SRST);
         while registers.read(HW_CFG) & SRST != 0 {}
         registers.write(HW_CFG, STORE_AND_FORWARD);
-        registers.write(AFC_CFG, FLOW_CONTROL);
         registers.write(IRQ_CFG, LINE_HIGH);
         registers.write(INT_EN, 0);
         registers.write(INT_STS, u32::MAX);

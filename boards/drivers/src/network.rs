@@ -17,10 +17,9 @@ const GATEWAY: Option<&str> = option_env!("NETLOOM_GATEWAY");
 pub fn config() -> Config {
     let Some(address) = ADDRESS else { return Config::dhcpv4(Default::default()) };
     Config::ipv4_static(StaticConfigV4 {
-        address: address.parse::<Ipv4Cidr>().expect("NETLOOM_ADDRESS is an address and a prefix, as in 192.0.2.7/24"),
-        gateway: GATEWAY.map(|gateway| {
-            gateway.parse::<Ipv4Address>().expect("NETLOOM_GATEWAY is an address, as in 192.0.2.1")
-        }),
+        address: address.parse::<Ipv4Cidr>().expect("NETLOOM_ADDRESS is like 192.0.2.7/24"),
+        gateway: GATEWAY
+            .map(|gateway| gateway.parse::<Ipv4Address>().expect("NETLOOM_GATEWAY is like 192.0.2.1")),
         dns_servers: Default::default(),
     })
 }

@@ -8,7 +8,7 @@
 //! ```
 //! The interrupt masks itself and wakes the network task; the task acknowledges, looks, and only an empty FIFO unmasks.
 //!
-//! Section numbers are those of the LM3S6965 data sheet (DS-LM3S6965), chapter 16.
+//! Registers and their bits have the names of the LM3S6965 data sheet.
 
 use core::task::Context;
 

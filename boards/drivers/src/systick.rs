@@ -44,7 +44,7 @@ const MAX_FREQUENCY: u32 = u32::MAX / MICROS * 1_000;
 /// # Panics
 /// When the frequency is less than 1 MHz or more than 4.29 GHz.
 pub fn start(mut timer: SYST, frequency: u32) {
-    assert!((1_000_000..=MAX_FREQUENCY).contains(&frequency), "SysTick cannot count microseconds at this frequency");
+    assert!((1_000_000..=MAX_FREQUENCY).contains(&frequency), "a frequency SysTick cannot use");
     timer.set_clock_source(SystClkSource::Core);
     timer.set_reload(frequency / 1_000 - 1);
     timer.clear_current();

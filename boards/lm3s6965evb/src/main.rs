@@ -7,6 +7,7 @@
 #![no_main]
 #![deny(missing_docs)]
 
+#[path = "../../application.rs"]
 mod application;
 mod system;
 
@@ -18,6 +19,12 @@ use netloom_board_drivers::interrupts::{Interrupt, Vector};
 use netloom_board_drivers::stellaris_enet::{Port, StellarisEnet};
 use netloom_board_drivers::{executor, network, systick};
 use static_cell::StaticCell;
+
+/// Clients served at once.
+const SESSIONS: usize = 3;
+
+/// Sockets: those beyond the sessions are where clients wait.
+const SOCKETS: usize = 6;
 
 // SAFETY: the data sheet's memory map has the controller here; `start_network` clocks it and makes the one driver.
 const ETHERNET: Port = unsafe { Port::at(0x4004_8000) };
@@ -48,15 +55,15 @@ fn main() -> ! {
 /// Starts the Ethernet controller and, on it, the network stack.
 fn start_network(spawner: Spawner) -> Stack<'static> {
     static BUFFERS: StaticCell<Buffers> = StaticCell::new();
-    /// A socket for each session and one for DHCP.
-    static SOCKETS: StaticCell<StackResources<{ application::SESSIONS + 1 }>> = StaticCell::new();
+    /// The application's sockets and one for DHCP.
+    static RESOURCES: StaticCell<StackResources<{ SOCKETS + 1 }>> = StaticCell::new();
 
     system::start_ethernet();
     let address = system::hardware_address();
     let driver = StellarisEnet::new(ETHERNET, address, BUFFERS.init_with(Buffers::new));
     ETHERNET_INTERRUPT.enable();
-    let sockets = SOCKETS.init_with(StackResources::new);
-    let (stack, runner) = embassy_net::new(driver, network::config(), sockets, network::seed(address));
+    let resources = RESOURCES.init_with(StackResources::new);
+    let (stack, runner) = embassy_net::new(driver, network::config(), resources, network::seed(address));
     spawner.spawn(run_network(runner).expect("spawned here only"));
     spawner.spawn(announce(stack).expect("spawned here only"));
     stack

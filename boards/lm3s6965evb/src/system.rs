@@ -1,6 +1,6 @@
 //! The chip's system control: its clock, power for the Ethernet controller, and the board's hardware address.
 //!
-//! Section numbers are those of the LM3S6965 data sheet (DS-LM3S6965), chapter 5.
+//! Registers and their bits have the names of the LM3S6965 data sheet.
 
 use netloom_board_drivers::registers::{Block, Register};
 
@@ -41,7 +41,7 @@ const EMAC0: u32 = 1 << 28;
 pub const FREQUENCY: u32 = 50_000_000;
 
 /// Runs the processor from the crystal and the PLL: the internal oscillator, which it starts on, is 30 % off at worst.
-/// In the order that 5.2.5.2 prescribes.
+/// In the data sheet's order: off the PLL, PLL on, divider set, PLL locked, onto the PLL.
 pub fn start_clock() {
     let reset = SYSTEM_CONTROL.read(RCC);
     let bypassed = (reset | BYPASS) & !USESYSDIV;
@@ -58,7 +58,7 @@ pub fn start_clock() {
 pub fn start_ethernet() {
     let gates = SYSTEM_CONTROL.read(RCGC2);
     SYSTEM_CONTROL.write(RCGC2, gates | EPHY0 | EMAC0);
-    // The controller must not be touched for three cycles after that (5.2.5.4): this read takes as long.
+    // The controller must not be touched for three cycles after that: this read takes as long.
     SYSTEM_CONTROL.read(RCGC2);
 }
 

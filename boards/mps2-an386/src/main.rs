@@ -7,6 +7,7 @@
 #![no_main]
 #![deny(missing_docs)]
 
+#[path = "../../application.rs"]
 mod application;
 
 use cortex_m_rt::entry;
@@ -17,6 +18,12 @@ use netloom_board_drivers::interrupts::{Interrupt, Vector};
 use netloom_board_drivers::lan9118::{Lan9118, Port};
 use netloom_board_drivers::{executor, network, systick};
 use static_cell::StaticCell;
+
+/// Clients served at once.
+const SESSIONS: usize = 4;
+
+/// Sockets: those beyond the sessions are where clients wait.
+const SOCKETS: usize = 8;
 
 /// The processor's clock, in hertz: fixed in the AN386 image.
 const FREQUENCY: u32 = 25_000_000;
@@ -49,14 +56,14 @@ fn main() -> ! {
 /// Starts the Ethernet controller and, on it, the network stack.
 fn start_network(spawner: Spawner) -> Stack<'static> {
     static BUFFERS: StaticCell<Buffers> = StaticCell::new();
-    /// A socket for each session and one for DHCP.
-    static SOCKETS: StaticCell<StackResources<{ application::SESSIONS + 1 }>> = StaticCell::new();
+    /// The application's sockets and one for DHCP.
+    static RESOURCES: StaticCell<StackResources<{ SOCKETS + 1 }>> = StaticCell::new();
 
     let driver = Lan9118::new(ETHERNET, BUFFERS.init_with(Buffers::new));
     ETHERNET_INTERRUPT.enable();
     let seed = network::seed(driver.address());
-    let sockets = SOCKETS.init_with(StackResources::new);
-    let (stack, runner) = embassy_net::new(driver, network::config(), sockets, seed);
+    let resources = RESOURCES.init_with(StackResources::new);
+    let (stack, runner) = embassy_net::new(driver, network::config(), resources, seed);
     spawner.spawn(run_network(runner).expect("spawned here only"));
     spawner.spawn(announce(stack).expect("spawned here only"));
     stack

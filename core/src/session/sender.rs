@@ -8,7 +8,7 @@ use core::task::{Context, Poll, ready};
 
 use super::ending::{CloseReason, LINGER_MAX, State};
 use super::stats::Stats;
-use super::timing::{Due, Timing, Wait};
+use super::timing::{Due, Spans, Timing, Wait};
 use crate::buffer::{Inbox, Outbox, Queue, Room, Storage};
 use crate::codec::{Codec, Limits, Step};
 use crate::error::{Code, Error, Fault, Result};
@@ -24,7 +24,8 @@ pub struct Sender<P: Platform, C> {
     pub(super) transport: P::Transport,
     pub(super) clock: P::Clock,
     pub(super) state: State,
-    pub(super) options: Options,
+    message_max: usize,
+    spans: Spans,
     timing: Timing,
     stats: Stats,
     /// The peer has ended its stream.
@@ -67,7 +68,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             transport,
             clock,
             state: State::Open,
-            options,
+            message_max: options.message_max,
+            spans: options.timeouts.into(),
             timing: Timing::new(now),
             stats: Stats { opened_at: now, ..Stats::default() },
             peer_finished: false,
@@ -79,14 +81,15 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     pub(super) fn switch<D: Codec>(self, mut codec: D, unit: usize) -> Sender<P, D> {
         assert!(self.tx.limit() >= D::REPLY_MAX.max(1), "the tx queue is too small for the codec's replies");
-        codec.limit(Limits { message: self.options.message_max, unit });
+        codec.limit(Limits { message: self.message_max, unit });
         Sender {
             tx: self.tx,
             codec,
             transport: self.transport,
             clock: self.clock,
             state: self.state,
-            options: self.options,
+            message_max: self.message_max,
+            spans: self.spans,
             timing: self.timing,
             stats: self.stats,
             peer_finished: self.peer_finished,
@@ -352,7 +355,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// All buffers are lent out: for the write-stall time-out that is waited for, then the session ends.
     fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let since = self.timing.starved(|| self.clock.now());
-        ready!(self.clock.poll_until(since + self.options.timeouts.write_stall, cx));
+        ready!(self.clock.poll_until(since + self.spans.write_stall, cx));
         Poll::Ready(Err(self.cut(Code::BuffersExhausted.into())))
     }
 
@@ -386,8 +389,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Ready when a time-out has passed and was dealt with. `stalled`: output waits for the transport.
     fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let (at, due) =
-            self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.options.timeouts, || self.clock.now());
+        let (at, due) = self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.spans, || self.clock.now());
         ready!(self.clock.poll_until(at, cx));
         match due {
             Due::WriteStalled => return Poll::Ready(Err(self.cut(Code::WriteStalled.into()))),
@@ -556,7 +558,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// Goes on with the end until it is over; see [`ending`](super::ending).
     pub(super) fn poll_end<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
         if self.end_by == Instant::NEVER {
-            self.end_by = self.clock.now() + self.options.timeouts.closing;
+            self.end_by = self.clock.now() + self.spans.closing;
         }
         loop {
             self.state = match self.state {

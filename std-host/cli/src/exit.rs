@@ -57,6 +57,11 @@ impl Failure {
         Self { exit: Exit::CannotConnect, line: format!("{error}{way_out}") }
     }
 
+    /// None of many connections was made.
+    pub(crate) fn unconnected(what: impl Display, why: impl Display) -> Self {
+        Self { exit: Exit::CannotConnect, ..Self::of(Code::ConnectionFailed, what, why) }
+    }
+
     /// A server did not start, whose port `option` chooses.
     pub(crate) fn start(error: &StartError, option: &str) -> Self {
         let system = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
@@ -80,7 +85,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line)
     }

@@ -39,7 +39,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say on stderr what happens inside; twice for everything.
-    #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 }
 

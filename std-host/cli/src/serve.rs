@@ -5,12 +5,250 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, TypedValueParser};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use netloom::{Ended, Framing, Server};
+use netloom::{Ended, Framing, Server, Stopper};
 use serde::Serialize;
 
 use crate::exit::{self, Failure};
 use crate::url::{Scheme, Url};
 use crate::{files, units};
+
+/// Serve the demo application: every message comes back.
+#[derive(clap::Args)]
+#[command(after_help = format!("\
+Examples:
+  netloom serve                              on 127.0.0.1:7000
+  netloom serve --bind 0.0.0.0 --bind ::     for everybody, by IPv4 and IPv6
+  netloom serve --tcp 0 --json               on a free port, which is the one line on stdout
+
+Ctrl-C lets sessions finish for --grace seconds; a second one ends them at once.
+
+{}", exit::CODES))]
+pub(crate) struct Args {
+    /// Listen on this address; may be given several times.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_parser = ip)]
+    bind: Vec<IpAddr>,
+    /// The port of framed echo over TCP; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = netloom_demo::TCP_PORT)]
+    tcp: u16,
+    /// Threads, each with its own sessions [default: one per processor]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Most sessions at a time [default: 65536]
+    #[arg(long, value_name = "N")]
+    max_sessions: Option<usize>,
+    /// Most sessions at a time from one address [default: 16384]
+    #[arg(long, value_name = "N")]
+    max_sessions_per_address: Option<usize>,
+    /// Longest message that is taken [default: 1M]
+    #[arg(long, value_name = "BYTES", value_parser = units::bytes)]
+    max_message: Option<usize>,
+    /// How long sessions may take to finish when the server is stopped.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = units::seconds)]
+    grace: Duration,
+    /// Print the endpoints as one line of JSON, and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that is served: a row of the table for each of its addresses.
+struct Service {
+    scheme: Scheme,
+    application: &'static str,
+    does: &'static str,
+    /// Chooses its port.
+    option: &'static str,
+    /// One line for a shell.
+    example: fn(&Url) -> String,
+}
+
+const FRAMED_ECHO: Service = Service {
+    scheme: Scheme::Tcp,
+    application: "echo",
+    does: "sends every message back",
+    option: "--tcp",
+    example: |url| format!("echo hello | netloom connect {url}"),
+};
+
+/// A service that accepts connections.
+struct Running {
+    service: &'static Service,
+    server: Server,
+}
+
+#[derive(Serialize)]
+struct Report {
+    endpoints: Vec<Endpoint>,
+    workers: usize,
+    pid: u32,
+}
+
+#[derive(Serialize)]
+struct Endpoint {
+    protocol: &'static str,
+    url: String,
+    application: &'static str,
+    #[serde(skip)]
+    does: &'static str,
+    #[serde(skip)]
+    example: String,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    files::raise_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        // Before anybody can know that we are there.
+        let mut signals = Signals::new().map_err(|error| Failure::new(format!("no signals: {error}")))?;
+        let running = [start_echo(args)?];
+        announce(args, &running).map_err(|error| Failure::new(format!("cannot print: {error}")))?;
+        signals.next().await;
+        let ended = drain(running.into(), args.grace, &mut signals).await;
+        eprintln!("drained {}, aborted {}", ended.drained, ended.aborted);
+        Ok(())
+    })
+}
+
+fn start_echo(args: &Args) -> Result<Running, Failure> {
+    let service = &FRAMED_ECHO;
+    let mut builder = Server::builder().workers(workers(args));
+    for address in &args.bind {
+        builder = builder.tcp((*address, args.tcp));
+    }
+    if let Some(sessions) = args.max_sessions {
+        builder = builder.sessions_max(sessions);
+    }
+    if let Some(sessions) = args.max_sessions_per_address {
+        builder = builder.sessions_per_address_max(sessions);
+    }
+    if let Some(bytes) = args.max_message {
+        builder = builder.message_max(bytes);
+    }
+    let server = builder.start(Framing::new, netloom_demo::echo);
+    Ok(Running { service, server: server.map_err(|error| Failure::start(&error, service.option))? })
+}
+
+fn workers(args: &Args) -> usize {
+    args.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from)
+}
+
+impl Running {
+    fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        let service = self.service;
+        self.server.addresses().iter().map(|address: &SocketAddr| {
+            let url = Url::new(service.scheme, reachable(*address));
+            Endpoint {
+                protocol: service.scheme.name(),
+                url: url.to_string(),
+                application: service.application,
+                does: service.does,
+                example: (service.example)(&url),
+            }
+        })
+    }
+}
+
+/// Where a client on this machine finds `address`: "any address" is none to connect to.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+            SocketAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        });
+    }
+    address
+}
+
+fn announce(args: &Args, running: &[Running]) -> io::Result<()> {
+    let endpoints = running.iter().flat_map(Running::endpoints).collect();
+    let mut out = io::stdout().lock();
+    match args.json {
+        true => {
+            let report = Report { endpoints, workers: workers(args), pid: std::process::id() };
+            serde_json::to_writer(&mut out, &report)?;
+            writeln!(out)?;
+        }
+        false => {
+            writeln!(out, "{}", table(&endpoints))?;
+            writeln!(out, "{} workers, process {}; Ctrl-C ends", workers(args), std::process::id())?;
+        }
+    }
+    out.flush()
+}
+
+fn table(endpoints: &[Endpoint]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(["protocol", "URL", "what it does", "try it"]);
+    for row in endpoints {
+        let does = format!("{}: {}", row.application, row.does);
+        table.add_row([row.protocol, &row.url, &does, &row.example]);
+    }
+    table
+}
+
+/// Lets sessions finish for `grace`, or until the next signal.
+async fn drain(running: Vec<Running>, grace: Duration, signals: &mut Signals) -> Ended {
+    let active: usize = running.iter().map(|running| running.server.stats().active).sum();
+    eprintln!("draining {active} sessions");
+    let stoppers: Vec<Stopper> = running.iter().map(|running| running.server.stopper()).collect();
+    stoppers.iter().for_each(|stopper| stopper.stop(grace));
+    let mut waiting = tokio::task::spawn_blocking(move || {
+        running.into_iter().map(|running| running.server.wait()).fold(Ended::default(), |sum, ended| Ended {
+            drained: sum.drained + ended.drained,
+            aborted: sum.aborted + ended.aborted,
+        })
+    });
+    loop {
+        tokio::select! {
+            ended = &mut waiting => match ended {
+                Ok(ended) => return ended,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            () = signals.next() => stoppers.iter().for_each(|stopper| stopper.stop(Duration::ZERO)),
+        }
+    }
+}
+
+/// What asks the server to end.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    #[cfg(windows)]
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: tokio::signal::windows::ctrl_c()? })
+    }
+
+    #[cfg(windows)]
+    async fn next(&mut self) {
+        self.interrupt.recv().await;
+    }
+}
+
+/// An IP address, also as in a URL: `[::1]`.
+fn ip(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| "not an IP address, like 127.0.0.1 or ::1".to_owned())
+}

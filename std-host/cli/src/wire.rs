@@ -4,7 +4,8 @@
 //! waits to get rid of before it reads on. So it sends pieces that [`Session::try_send`] takes or refuses at
 //! once, and a piece is any part of the stream of bytes, not a message.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::Poll;
 
 use netloom::core::{Limits, Outbox, Step};
@@ -36,7 +37,7 @@ impl<C: Codec> Codec for Wire<C> {
     }
 
     #[inline]
-    fn encode<'m>(&mut self, bytes: &'m [u8], out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, bytes: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         out.put(bytes)?;
         Ok(&[])
     }
@@ -67,9 +68,40 @@ pub(crate) fn push<P: Platform, C: Codec>(session: &mut Session<P, Wire<C>>, byt
     pushed
 }
 
-/// Ready once the task has been woken. Beside [`Session::receive`], which writes what is queued whenever it
-/// is polled, this is when it is worth trying [`push`] again.
-pub(crate) async fn woken() {
-    let mut before = true;
-    poll_fn(|_| if std::mem::take(&mut before) { Poll::Pending } else { Poll::Ready(()) }).await;
+/// What went on.
+pub(crate) enum Moved<T> {
+    /// An event, and what was made of it.
+    Received(T),
+    /// So many bytes were queued.
+    Pushed(usize),
+    /// The session has ended in order.
+    Ended,
+}
+
+/// Receives an event or queues some of `bytes`, whichever can go on; what is queued leaves meanwhile.
+/// Cancel-safe.
+#[inline]
+pub(crate) async fn exchange<P, C, T>(
+    session: &mut Session<P, Wire<C>>,
+    bytes: &[u8],
+    mut take: impl FnMut(C::Event<'_>) -> T,
+) -> Result<Moved<T>>
+where
+    P: Platform,
+    C: Codec,
+{
+    poll_fn(|cx| {
+        match pin!(session.receive()).poll(cx) {
+            Poll::Ready(Ok(Some((event, _)))) => return Poll::Ready(Ok(Moved::Received(take(event)))),
+            Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Moved::Ended)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {}
+        }
+        // If the queue is still full the transport takes nothing, and wakes the task when it does again.
+        match push(session, bytes) {
+            0 => Poll::Pending,
+            pushed => Poll::Ready(Ok(Moved::Pushed(pushed))),
+        }
+    })
+    .await
 }

@@ -1,0 +1,207 @@
+//! What a board is: its `board.toml`, read and checked.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::table::{self, Align};
+
+/// A board, as its `board.toml` describes it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Board {
+    /// The folder's name.
+    #[serde(skip_deserializing)]
+    pub(crate) name: String,
+    /// Where its crate is.
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
+    /// The hardware in a line.
+    pub(crate) summary: String,
+    /// What we promise: "boots in QEMU, tested in CI".
+    pub(crate) tier: String,
+    /// The compiler's target.
+    pub(crate) target: String,
+    /// The TCP port on which its application listens.
+    pub(crate) port: u16,
+    /// Connections it serves at once.
+    pub(crate) sessions: usize,
+    /// What it has.
+    pub(crate) memory: Bytes,
+    /// What our firmware may take of that.
+    pub(crate) budget: Bytes,
+    /// How it is emulated.
+    #[serde(skip_serializing)]
+    pub(crate) qemu: Machine,
+}
+
+/// Flash and RAM, in bytes.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bytes {
+    pub(crate) flash: u64,
+    pub(crate) ram: u64,
+}
+
+/// How QEMU is started for a board.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Machine {
+    /// The program: `qemu-system-arm`.
+    pub(crate) program: String,
+    /// Its `-M`.
+    pub(crate) machine: String,
+    /// What else the machine needs.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Board {
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("board.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        Self::parse(&name, folder, &text).with_context(|| format!("{} is not right", path.display()))
+    }
+
+    fn parse(name: &str, folder: &Path, text: &str) -> Result<Self> {
+        let mut board: Self = toml::from_str(text)?;
+        board.name = name.to_string();
+        board.folder = folder.to_path_buf();
+        if board.budget.flash > board.memory.flash || board.budget.ram > board.memory.ram {
+            bail!("its budget is more than the board has");
+        }
+        if board.sessions == 0 {
+            bail!("a board without sessions serves nobody");
+        }
+        Ok(board)
+    }
+}
+
+/// All boards, by name.
+pub(crate) fn all() -> Result<Vec<Board>> {
+    let folder = boards_folder()?;
+    let mut boards = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.join("board.toml").is_file() {
+            boards.push(Board::read(&path)?);
+        }
+    }
+    boards.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(boards)
+}
+
+/// The board of that name, or all of them.
+pub(crate) fn chosen(name: Option<&str>) -> Result<Vec<Board>> {
+    let mut boards = all()?;
+    let Some(name) = name else { return Ok(boards) };
+    let Some(index) = boards.iter().position(|board| board.name == name) else {
+        let known: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
+        bail!("no board is called {name:?}; there are: {}", known.join(", "));
+    };
+    Ok(vec![boards.swap_remove(index)])
+}
+
+/// The workspace's `boards` folder: this package's own under cargo, otherwise the nearest one up from here.
+fn boards_folder() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("CARGO_MANIFEST_DIR") {
+        return Ok(PathBuf::from(folder));
+    }
+    let here = env::current_dir().context("cannot tell the current folder")?;
+    here.ancestors()
+        .map(|folder| folder.join("boards"))
+        .find(|folder| folder.join("drivers/Cargo.toml").is_file())
+        .context("no boards folder here or above: run this inside netloom's repository")
+}
+
+/// For people.
+pub(crate) fn to_table(boards: &[Board]) -> String {
+    let columns = [
+        ("board", Align::Left),
+        ("target", Align::Left),
+        ("tier", Align::Left),
+        ("flash", Align::Right),
+        ("RAM", Align::Right),
+        ("flash budget", Align::Right),
+        ("RAM budget", Align::Right),
+    ];
+    let rows = boards.iter().map(|board| {
+        let Board { memory, budget, .. } = board;
+        vec![
+            board.name.clone(),
+            board.target.clone(),
+            board.tier.clone(),
+            kilobytes(memory.flash),
+            kilobytes(memory.ram),
+            kilobytes(budget.flash),
+            kilobytes(budget.ram),
+        ]
+    });
+    table::render(&columns, rows)
+}
+
+/// For programs.
+pub(crate) fn to_json(boards: &[Board]) -> Result<String> {
+    Ok(serde_json::to_string_pretty(&serde_json::json!({ "boards": boards }))?)
+}
+
+/// Memories come in multiples of 1,024 bytes.
+fn kilobytes(bytes: u64) -> String {
+    format!("{} KB", bytes / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        summary = "a board"
+        tier = "boots in QEMU"
+        target = "thumbv7m-none-eabi"
+        port = 7000
+        sessions = 3
+        memory = { flash = 262_144, ram = 65_536 }
+        budget = { flash = 65_536, ram = 49_152 }
+        qemu = { program = "qemu-system-arm", machine = "lm3s6965evb" }
+    "#;
+
+    fn parse(text: &str) -> Result<Board> {
+        Board::parse("evb", Path::new("boards/evb"), text)
+    }
+
+    #[test]
+    fn a_board_is_called_like_its_folder() {
+        let board = parse(TEXT).unwrap();
+        assert_eq!(board.name, "evb");
+        assert_eq!(board.budget, Bytes { flash: 65_536, ram: 49_152 });
+        assert!(board.qemu.arguments.is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error() {
+        let error = parse(&TEXT.replace("sessions", "session")).unwrap_err();
+        assert!(error.to_string().contains("session"), "{error}");
+    }
+
+    #[test]
+    fn a_budget_past_the_memory_is_an_error() {
+        let error = parse(&TEXT.replace("ram = 49_152", "ram = 65_537")).unwrap_err();
+        assert!(error.to_string().contains("budget"), "{error}");
+    }
+
+    #[test]
+    fn the_boards_of_this_repository_are_right() {
+        let names: Vec<String> = all().unwrap().into_iter().map(|board| board.name).collect();
+        assert_eq!(names, ["lm3s6965evb", "mps2-an386"]);
+    }
+
+    #[test]
+    fn an_unknown_board_is_answered_with_the_known_ones() {
+        let error = chosen(Some("toaster")).unwrap_err().to_string();
+        assert!(error.contains("toaster") && error.contains("mps2-an386"), "{error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Compiling a board's crate.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::board::Board;
+use crate::toolchain::Toolchain;
+
+/// Where the firmware's words go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Console {
+    /// Nowhere: what goes on a device.
+    Silent,
+    /// To QEMU, or to a debugger.
+    Semihosting,
+}
+
+/// Builds the board's firmware and tells where the ELF file is. cargo's own progress goes to the terminal.
+///
+/// # Errors
+/// When no compiler is installed for the board's target, or cargo fails.
+pub(crate) fn build(board: &Board, console: Console) -> Result<PathBuf> {
+    let toolchain = Toolchain::find(&board.target)?;
+    eprintln!("{}: building for {} with {}", board.name, board.target, toolchain.name());
+    let package = format!("netloom-{}", board.name);
+    let target_folder = target_folder(board)?;
+    let mut cargo = toolchain.cargo_build(&board.target);
+    cargo.current_dir(&board.folder).arg("--target-dir").arg(&target_folder);
+    if console == Console::Semihosting {
+        cargo.args(["--features", "semihosting"]);
+    }
+    let status = cargo.status().with_context(|| format!("cannot start {}", cargo.get_program().display()))?;
+    if !status.success() {
+        bail!("{package} does not build: cargo says above why");
+    }
+    Ok(target_folder.join(&board.target).join("release").join(package))
+}
+
+/// One folder for all boards, so that `core` and the dependencies are compiled once for each target, apart from the
+/// workspace's own, so that neither waits for the other.
+fn target_folder(board: &Board) -> Result<PathBuf> {
+    let workspace =
+        board.folder.parent().and_then(Path::parent).context("a board is in the workspace's boards")?;
+    Ok(workspace.join("target").join("firmware"))
+}

@@ -1,0 +1,183 @@
+//! A worker's timers: when which session wants to be woken.
+//!
+//! One ordered map and one tokio timer for all sessions, instead of a timer each: a session's wait touches the map
+//! only if it must be woken earlier than it is already to be. Waking too early is harmless, it asks again; that is
+//! what makes the map rarely touched: time-outs mostly move away while a session is busy.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use netloom_core::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant as TokioInstant, sleep_until};
+
+pub(crate) struct Timers {
+    epoch: TokioInstant,
+    waiting: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    /// Everything due by then has been woken.
+    reached: Cell<Instant>,
+    numbers: Cell<u64>,
+    /// What is due first has changed.
+    sooner: Notify,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            epoch: TokioInstant::now(),
+            waiting: RefCell::default(),
+            reached: Cell::default(),
+            numbers: Cell::default(),
+            sooner: Notify::new(),
+        })
+    }
+
+    pub(crate) fn timer(self: &Rc<Self>) -> Timer {
+        let number = self.numbers.get();
+        self.numbers.set(number + 1);
+        Timer { timers: self.clone(), number, armed: Instant::NEVER, waker: std::ptr::null() }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        let elapsed = self.epoch.elapsed();
+        Instant::from_micros(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()))
+    }
+
+    /// Wakes whoever is due, for ever.
+    pub(crate) async fn run(&self) {
+        loop {
+            let first = self.waiting.borrow().first_key_value().map(|((at, _), _)| *at);
+            let Some(first) = first else {
+                self.sooner.notified().await;
+                continue;
+            };
+            // Ours are rounded down, tokio's timers have steps of a millisecond.
+            let at = self.epoch + Duration::from_micros(first.as_micros() + 1);
+            tokio::select! {
+                () = sleep_until(at) => self.wake_due(),
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    fn wake_due(&self) {
+        let now = self.now();
+        self.reached.set(now);
+        let later = self.waiting.borrow_mut().split_off(&(now, u64::MAX));
+        let due = self.waiting.replace(later);
+        due.into_values().for_each(Waker::wake);
+    }
+}
+
+/// One session's timer.
+pub(crate) struct Timer {
+    timers: Rc<Timers>,
+    number: u64,
+    /// When it is in the map for; `NEVER` if it is not.
+    armed: Instant,
+    /// Whom it wakes: only compared, never followed.
+    waker: *const (),
+}
+
+impl Timer {
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        self.timers.now()
+    }
+
+    pub(crate) fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let reached = self.timers.reached.get();
+        if self.armed <= at && self.armed > reached && self.waker == cx.waker().data() {
+            return Poll::Pending;
+        }
+        if at <= reached || at <= self.timers.now() {
+            return Poll::Ready(());
+        }
+        // A century is never, and later than that tokio's instants overflow.
+        const CENTURY: Instant = Instant::from_micros(100 * 365 * 86_400 * 1_000_000);
+        self.disarm();
+        (self.armed, self.waker) = (at.min(CENTURY), cx.waker().data());
+        let mut waiting = self.timers.waiting.borrow_mut();
+        waiting.insert((self.armed, self.number), cx.waker().clone());
+        if waiting.first_key_value().is_some_and(|((_, first), _)| *first == self.number) {
+            self.timers.sooner.notify_one();
+        }
+        Poll::Pending
+    }
+
+    fn disarm(&mut self) {
+        if self.armed != Instant::NEVER {
+            self.timers.waiting.borrow_mut().remove(&(self.armed, self.number));
+            self.armed = Instant::NEVER;
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    /// Runs `test` beside the timers, on tokio's paused clock.
+    fn run<F: Future>(test: impl FnOnce(Rc<Timers>) -> F) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let timers = Timers::new();
+            tokio::select! {
+                () = timers.run() => unreachable!("timers run for ever"),
+                _ = test(timers.clone()) => {}
+            }
+        });
+    }
+
+    async fn until(timer: &mut Timer, seconds: u64) {
+        let at = Instant::from_micros(seconds * 1_000_000);
+        poll_fn(|cx| timer.poll_until(at, cx)).await;
+        assert!((at..at + Duration::from_millis(3)).contains(&timer.now()), "{at:?} {:?}", timer.now());
+    }
+
+    #[test]
+    fn timers_fire_in_order_and_leave_nothing() {
+        run(|timers| async move {
+            let mut wakers = [timers.timer(), timers.timer(), timers.timer()];
+            let [a, b, c] = &mut wakers;
+            tokio::join!(until(a, 3), until(b, 1), until(c, 2));
+            tokio::join!(until(a, 3), until(b, 4));
+            drop(wakers);
+            assert!(timers.waiting.borrow().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_timer_set_earlier_fires_earlier_and_one_set_later_fires_later() {
+        run(|timers| async move {
+            let mut timer = timers.timer();
+            let later = Instant::from_micros(60_000_000);
+            for seconds in [5, 1, 9] {
+                let mut cx = Context::from_waker(Waker::noop());
+                let base = timer.now();
+                assert!(timer.poll_until(later, &mut cx).is_pending());
+                assert_eq!(timers.waiting.borrow().len(), 1);
+                until(&mut timer, base.as_micros() / 1_000_000 + seconds).await;
+            }
+        });
+    }
+
+    #[test]
+    fn another_waker_takes_the_timer_over() {
+        run(|timers| async move {
+            let mut timer = timers.timer();
+            let at = Instant::from_micros(1_000_000);
+            assert!(timer.poll_until(at, &mut Context::from_waker(Waker::noop())).is_pending());
+            until(&mut timer, 1).await;
+        });
+    }
+}

@@ -1,0 +1,120 @@
+//! Messages larger than a queue, which go out without a copy.
+
+use std::cell::RefCell;
+
+use netloom_core::{CloseReason, Code, Options, Session};
+use netloom_protocols::Framing;
+
+use super::{code, is_broken, secs};
+use crate::{Blocks, Faults, Messages, OnBlocks, World, cancel_after_polls, link, open};
+
+pub(super) fn large_messages_bypass_the_queue(seed: u64) {
+    let world = World::new(seed);
+    let faults = if world.chance(50) { Faults::none() } else { Faults::rough() };
+    let (a, b) = link(&world, faults);
+    let tx = Blocks::plenty(64);
+    let queues = (tx.storage(), tx.storage());
+    let mut writer: Session<OnBlocks, _> =
+        Session::open(a, Framing::new(), queues, world.clock(), Options::DEFAULT);
+    let mut reader = open::<2048, _>(&world, b, Framing::new());
+    let count = 3;
+    let mut lab = world.tasks();
+    lab.spawn("writer", async {
+        let mut messages = Messages::new(seed, 2000);
+        for _ in 0..count {
+            match world.chance(50) {
+                true => writer.send(messages.make()).await.expect("send"),
+                false => writer.sender().send(messages.make()).await.expect("send"),
+            }
+        }
+        writer.close().await.expect("close");
+    });
+    lab.spawn("reader", async {
+        let mut expected = Messages::new(seed, 2000);
+        while let Some((message, _)) = reader.receive().await.expect("receive") {
+            expected.check(message);
+        }
+        assert_eq!(expected.count(), count);
+    });
+    lab.run(secs(25)).assert_done();
+    assert!(tx.peak() <= 2, "a large message was copied into {} blocks", tx.peak());
+    tx.assert_idle("at the end");
+    assert_eq!(writer.stats().sent.messages, count);
+}
+
+pub(super) fn a_large_message_dropped_half_way_is_cut(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults { spurious: 0, ..Faults::rough() });
+    let tx = Blocks::plenty(64);
+    let queues = (tx.storage(), tx.storage());
+    let mut writer: Session<OnBlocks, _> =
+        Session::open(a, Framing::new(), queues, world.clock(), Options::DEFAULT);
+    let mut reader = open::<2048, _>(&world, b, Framing::new());
+    let received = RefCell::new(Vec::new());
+    let mut lab = world.tasks();
+    lab.spawn("writer", async {
+        writer.send(b"before").await.expect("send");
+        let large = [b'x'; 1000];
+        // The link takes 100 bytes at once, so this does not end in one poll.
+        let sent = cancel_after_polls(1 + world.below(3), writer.send(&large)).await;
+        assert!(sent.is_none(), "a thousand bytes left at once");
+        let error = match world.below(6) {
+            0 => code(writer.send(b"after").await),
+            1 => code(writer.try_send(b"after")),
+            2 => code(writer.receive().await),
+            3 => code(writer.close().await),
+            4 => code(writer.flush().await),
+            _ => code(writer.sender().send(b"after").await),
+        };
+        assert_eq!(error, Code::InvalidSession);
+        assert_eq!(writer.reason(), Some(CloseReason::Failed(Code::InvalidSession.into())));
+        assert_eq!(code(writer.receive().await), Code::InvalidSession);
+    });
+    lab.spawn("reader", async {
+        let error = loop {
+            match reader.receive().await {
+                Ok(Some((message, _))) => received.borrow_mut().push(message.to_vec()),
+                Ok(None) => panic!("half a message looked like an end in order"),
+                Err(error) => break error,
+            }
+        };
+        assert!(is_broken(error), "{error}");
+    });
+    lab.run(secs(25)).assert_done();
+    // A reset may destroy what was sent before, but nothing else can be received.
+    let received = received.into_inner();
+    assert!(received.is_empty() || received == [b"before"], "{received:?}");
+    tx.assert_idle("at the end");
+}
+
+/// Blocks come in sizes. What fits the largest is queued, all or nothing, although the smallest would do for
+/// its beginning.
+pub(super) fn a_message_that_fits_the_queue_is_never_torn(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults::rough());
+    let blocks = Blocks::new(&[(64, 4), (1024, 4)]);
+    let queues = (blocks.storage(), blocks.storage());
+    let mut writer: Session<OnBlocks, _> =
+        Session::open(a, Framing::new(), queues, world.clock(), Options::DEFAULT);
+    let mut reader = open::<1024, _>(&world, b, Framing::new());
+    let message = vec![b'x'; 60 + world.below(960) as usize];
+    let mut lab = world.tasks();
+    lab.spawn("writer", async {
+        match world.chance(50) {
+            true => writer.try_send(&message).expect("the queue is empty and has room"),
+            false => _ = cancel_after_polls(1, writer.send(&message)).await,
+        }
+        writer.send(b"after").await.expect("nothing is torn");
+        writer.close().await.expect("close");
+    });
+    lab.spawn("reader", async {
+        let mut last = Vec::new();
+        while let Some((received, _)) = reader.receive().await.expect("receive") {
+            assert!(received == message || received == b"after");
+            last = received.to_vec();
+        }
+        assert_eq!(last, b"after");
+    });
+    lab.run(secs(25)).assert_done();
+    blocks.assert_idle("at the end");
+}

@@ -1,0 +1,118 @@
+//! What netloom itself is tested with. A scenario is a function of a seed that panics if something is wrong.
+//!
+//! | module | what is put to the test |
+//! |---|---|
+//! | `echo` | bytes, order, statistics |
+//! | `cancel` | every method dropped at every await |
+//! | `broken` | connections that break, streams that end too early |
+//! | `pressure` | peers that do not read |
+//! | `large` | messages larger than a queue |
+//! | `timeouts` | silence, slowness, the host's end |
+//! | `ending` | goodbyes |
+//! | `held` | heads that stay, protocols that change |
+//! | `waiting` | handlers that wait elsewhere, automatic replies |
+//! | `lending` | blocks that run out |
+//! | `frames` | embassy-net stacks on simulated Ethernet |
+
+mod broken;
+mod cancel;
+mod echo;
+mod ending;
+#[cfg(feature = "embassy")]
+mod frames;
+mod held;
+mod large;
+mod lending;
+mod pressure;
+mod timeouts;
+mod waiting;
+
+#[cfg(feature = "embassy")]
+pub use frames::tcp_transfer;
+use netloom_core::{Code, Duration, Error, Result};
+
+/// A name, and what it does with a seed.
+pub type Scenario = (&'static str, fn(u64));
+
+macro_rules! table {
+    ($($module:ident: $($name:ident)*;)*) => {
+        /// Every scenario.
+        pub const ALL: &[Scenario] = &[
+            $($((stringify!($name), $module::$name),)*)*
+            #[cfg(feature = "embassy")]
+            ("tcp_is_exact_through_loss", frames::tcp_is_exact_through_loss),
+        ];
+    };
+}
+
+table! {
+    echo: echo_is_exact_however_it_is_cut
+        queued_output_leaves_in_one_write;
+    cancel: nothing_is_lost_when_receive_is_dropped
+        nothing_is_lost_when_anything_is_dropped;
+    broken: a_connection_that_breaks_leaves_a_prefix
+        half_a_message_and_the_end_is_no_message;
+    pressure: peers_that_write_before_they_read_go_on
+        peers_that_write_a_large_message_before_they_read_go_on
+        a_peer_that_does_not_read_stops_only_its_own_sender
+        a_write_stall_counts_from_the_last_progress
+        a_stall_that_ends_in_time_is_no_error;
+    large: large_messages_bypass_the_queue
+        a_large_message_dropped_half_way_is_cut
+        a_message_that_fits_the_queue_is_never_torn;
+    timeouts: a_byte_a_minute_is_too_slow
+        an_idle_session_ends_in_order
+        idle_sessions_end_when_the_host_stops
+        a_message_under_way_is_finished_when_the_host_stops;
+    ending: a_goodbye_survives_a_peer_that_still_sends
+        a_session_closed_in_its_handler_still_answers
+        an_end_takes_no_longer_than_the_closing_time
+        an_ending_session_holds_no_block_while_it_waits;
+    held: a_head_stays_while_its_body_streams
+        a_body_under_way_is_finished_when_the_host_stops
+        a_head_that_fills_its_block_leaves_room_for_its_body
+        half_a_body_and_the_end_is_an_error;
+    waiting: replies_and_keep_alives_leave_while_the_handler_waits
+        automatic_replies_wait_for_room
+        silence_is_answered;
+    lending: readers_wait_for_blocks_and_go_on
+        a_message_waits_for_a_block_of_its_size
+        a_reply_waits_for_a_block_of_its_size
+        blocks_that_never_come_back_end_the_session
+        a_message_too_large_is_refused_on_its_header;
+}
+
+/// The scenario called `name`.
+pub fn find(name: &str) -> Option<Scenario> {
+    ALL.iter().copied().find(|(known, _)| *known == name)
+}
+
+/// Over framing or over lines, as the seed has it.
+fn either(seed: u64, framing: fn(u64), lines: fn(u64)) {
+    match seed % 2 {
+        0 => framing(seed),
+        _ => lines(seed),
+    }
+}
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The code an operation failed with.
+#[track_caller]
+fn code<T>(result: Result<T>) -> Code {
+    match result {
+        Err(error) => error.code(),
+        Ok(_) => panic!("it should have failed"),
+    }
+}
+
+/// Whether the connection broke, and nothing worse.
+fn is_broken(error: Error) -> bool {
+    matches!(error.code(), Code::ConnectionClosed | Code::ReceiveFailed | Code::SendFailed)
+}

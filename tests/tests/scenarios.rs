@@ -1,0 +1,61 @@
+//! Every scenario on its first seeds. `cargo run --release -p netloom-lab` runs many more.
+
+use netloom_lab::scenarios;
+
+macro_rules! on_seeds {
+    ($seeds:literal: $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let (_, scenario) = scenarios::find(stringify!($name)).expect("it is in the table");
+                (0..$seeds).for_each(scenario);
+            }
+        )*
+
+        #[test]
+        fn every_scenario_is_run_here() {
+            let here = [$(stringify!($name)),*];
+            for (name, _) in scenarios::ALL {
+                assert!(here.contains(name), "{name} is missing");
+            }
+        }
+    };
+}
+
+on_seeds! { 300:
+    echo_is_exact_however_it_is_cut
+    queued_output_leaves_in_one_write
+    nothing_is_lost_when_receive_is_dropped
+    nothing_is_lost_when_anything_is_dropped
+    a_connection_that_breaks_leaves_a_prefix
+    half_a_message_and_the_end_is_no_message
+    peers_that_write_before_they_read_go_on
+    peers_that_write_a_large_message_before_they_read_go_on
+    a_peer_that_does_not_read_stops_only_its_own_sender
+    a_write_stall_counts_from_the_last_progress
+    a_stall_that_ends_in_time_is_no_error
+    large_messages_bypass_the_queue
+    a_large_message_dropped_half_way_is_cut
+    a_message_that_fits_the_queue_is_never_torn
+    a_byte_a_minute_is_too_slow
+    an_idle_session_ends_in_order
+    idle_sessions_end_when_the_host_stops
+    a_message_under_way_is_finished_when_the_host_stops
+    a_goodbye_survives_a_peer_that_still_sends
+    a_session_closed_in_its_handler_still_answers
+    an_end_takes_no_longer_than_the_closing_time
+    an_ending_session_holds_no_block_while_it_waits
+    a_head_stays_while_its_body_streams
+    a_body_under_way_is_finished_when_the_host_stops
+    a_head_that_fills_its_block_leaves_room_for_its_body
+    half_a_body_and_the_end_is_an_error
+    replies_and_keep_alives_leave_while_the_handler_waits
+    automatic_replies_wait_for_room
+    silence_is_answered
+    readers_wait_for_blocks_and_go_on
+    a_message_waits_for_a_block_of_its_size
+    a_reply_waits_for_a_block_of_its_size
+    blocks_that_never_come_back_end_the_session
+    a_message_too_large_is_refused_on_its_header
+    tcp_is_exact_through_loss
+}

@@ -1,0 +1,40 @@
+//! What a session costs in memory, asserted like behaviour. Sizes are those of a 64-bit machine.
+#![cfg(target_pointer_width = "64")]
+
+use netloom_core::Session;
+use netloom_demo::echo;
+use netloom_lab::{Blocks, Faults, OnArrays, OnBlocks, Pipe, VirtualClock, World, link, open_on};
+use netloom_protocols::{Framing, Lines};
+
+/// A session without its platform's three types and its codec.
+const SESSION_MAX: usize = 320;
+/// The echo's future, without the session it borrows.
+const ECHO_MAX: usize = 160;
+
+#[track_caller]
+fn at_most(name: &str, size: usize, most: usize) {
+    println!("{name}: {size} bytes, {most} allowed");
+    assert!(size <= most, "{name} has grown to {size} bytes, {most} are allowed");
+    assert!(2 * size > most, "{name} has shrunk to {size} bytes: the bound of {most} says nothing");
+}
+
+#[test]
+fn a_session_stays_small() {
+    const QUEUES: usize = 2 * 64;
+    let own =
+        size_of::<Session<OnArrays<64>, Framing>>() - size_of::<Pipe>() - size_of::<VirtualClock>() - QUEUES;
+    at_most("session on arrays", own, SESSION_MAX);
+    let lent = size_of::<Session<OnBlocks, Lines>>() - size_of::<Pipe>() - size_of::<VirtualClock>();
+    at_most("session on blocks", lent, SESSION_MAX + 80);
+}
+
+#[test]
+fn the_futures_of_an_application_stay_small() {
+    let world = World::new(0);
+    let blocks = Blocks::plenty(64);
+    let mut session = open_on(&world, link(&world, Faults::none()).0, Framing::new(), &blocks);
+    at_most("echo", size_of_val(&echo(&mut session)), ECHO_MAX);
+    at_most("receive", size_of_val(&session.receive()), 48);
+    at_most("send", size_of_val(&session.send(b"hello")), 128);
+    at_most("close", size_of_val(&session.close()), 48);
+}
