@@ -20,13 +20,6 @@ pub(crate) struct Admission {
     pub(crate) accept_errors: AtomicU64,
 }
 
-/// The right to be a session; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    admission: Arc<Admission>,
-    address: IpAddr,
-}
-
 impl Admission {
     pub(crate) fn new(sessions_max: usize, per_address_max: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -41,7 +34,8 @@ impl Admission {
         })
     }
 
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Code> {
+    /// Counts one more session from `address`, if it may come in. [`leave`](Self::leave) must follow.
+    pub(crate) fn admit(&self, address: IpAddr) -> Result<(), Code> {
         // An IPv4 client of an IPv6 socket is the IPv4 client.
         let address = address.to_canonical();
         let mut addresses = self.addresses();
@@ -57,7 +51,21 @@ impl Admission {
         addresses.insert(address, here + 1);
         self.active.fetch_add(1, Relaxed);
         self.accepted.fetch_add(1, Relaxed);
-        Ok(Ticket { admission: self.clone(), address })
+        Ok(())
+    }
+
+    /// A session from `address` has ended.
+    pub(crate) fn leave(&self, address: IpAddr) {
+        let address = address.to_canonical();
+        let mut addresses = self.addresses();
+        if let Some(count) = addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&address);
+            }
+        }
+        // Under the lock, so that `admit` never counts one too few.
+        self.active.fetch_sub(1, Relaxed);
     }
 
     pub(crate) fn active(&self) -> usize {
@@ -70,37 +78,23 @@ impl Admission {
     }
 }
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut addresses = self.admission.addresses();
-        if let Some(count) = addresses.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                addresses.remove(&self.address);
-            }
-        }
-        // Under the lock, so that `admit` never counts one too few.
-        self.admission.active.fetch_sub(1, Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn limits_hold_in_all_and_per_address_and_tickets_come_back() {
+    fn limits_hold_in_all_and_per_address_and_who_leaves_makes_room() {
         let admission = Admission::new(3, 2);
         let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = admission.admit(a).unwrap();
-        let mapped = "::ffff:127.0.0.1".parse().unwrap();
-        let _second = admission.admit(mapped).unwrap();
+        admission.admit(a).unwrap();
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        admission.admit(mapped).unwrap();
         assert_eq!(admission.admit(a).unwrap_err(), Code::TooManyFromAddress);
-        let _third = admission.admit(b).unwrap();
+        admission.admit(b).unwrap();
         assert_eq!(admission.admit(b).unwrap_err(), Code::TooManySessions);
-        drop(first);
+        admission.leave(mapped);
         assert_eq!((admission.active(), admission.addresses().len()), (2, 2));
-        let _fourth = admission.admit(a).unwrap();
+        admission.admit(a).unwrap();
         let counts = [&admission.accepted, &admission.refused, &admission.refused_from_address];
         assert_eq!(counts.map(|count| count.load(Relaxed)), [4, 1, 1]);
     }

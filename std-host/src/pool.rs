@@ -20,8 +20,13 @@ pub(crate) struct Pool {
     classes: Vec<Class>,
     /// Bytes lent now.
     lent: Cell<usize>,
-    cap: usize,
     waiting: RefCell<Vec<Waker>>,
+}
+
+/// The pool, for one purpose: as far as its bytes may be lent for it.
+pub(crate) struct Lender {
+    pool: Rc<Pool>,
+    cap: usize,
 }
 
 struct Class {
@@ -29,31 +34,18 @@ struct Class {
     free: RefCell<Vec<Box<[u8]>>>,
 }
 
-/// What a block is wanted for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Use {
-    Reading,
-    Writing,
-}
-
 impl Pool {
-    /// Blocks of up to `largest` bytes, together at most `cap`, but at least four of the largest.
-    pub(crate) fn new(largest: usize, cap: usize) -> Rc<Self> {
+    /// Blocks of up to `largest` bytes, together at most `cap`, but at least four of the largest. One lender is for
+    /// reading, one for writing.
+    pub(crate) fn lenders(largest: usize, cap: usize) -> (Rc<Lender>, Rc<Lender>) {
         let largest = largest.max(BLOCK);
         let sizes = std::iter::successors(Some(BLOCK), |size| size.checked_mul(4));
         let sizes = sizes.take_while(|size| *size < largest).chain([largest]);
         let classes = sizes.map(|size| Class { size, free: RefCell::default() }).collect();
         let cap = cap.max(largest.saturating_mul(4));
-        Rc::new(Self { classes, lent: Cell::new(0), cap, waiting: RefCell::default() })
-    }
-
-    pub(crate) fn lend(self: &Rc<Self>, purpose: Use) -> Lent {
-        Lent { pool: self.clone(), block: None, purpose }
-    }
-
-    #[cfg(test)]
-    fn lent(&self) -> usize {
-        self.lent.get()
+        let pool = Rc::new(Self { classes, lent: Cell::new(0), waiting: RefCell::default() });
+        let lender = |cap| Rc::new(Lender { pool: pool.clone(), cap });
+        (lender(cap / 4 * 3), lender(cap))
     }
 
     fn largest(&self) -> usize {
@@ -64,12 +56,8 @@ impl Pool {
         self.classes.iter().find(|class| class.size >= size)
     }
 
-    fn take(&self, least: usize, instead_of: usize, purpose: Use) -> Option<Box<[u8]>> {
+    fn take(&self, least: usize, instead_of: usize, cap: usize) -> Option<Box<[u8]>> {
         let class = self.class(least)?;
-        let cap = match purpose {
-            Use::Reading => self.cap / 4 * 3,
-            Use::Writing => self.cap,
-        };
         let lent = self.lent.get() - instead_of + class.size;
         if lent > cap {
             return None;
@@ -92,18 +80,23 @@ impl Pool {
     }
 }
 
+impl Lender {
+    pub(crate) fn lend(self: &Rc<Self>) -> Lent {
+        Lent { lender: self.clone(), block: None }
+    }
+}
+
 /// Storage for one queue: a block of the worker's pool while there is something in it.
 pub struct Lent {
-    pool: Rc<Pool>,
+    lender: Rc<Lender>,
     block: Option<Box<[u8]>>,
-    purpose: Use,
 }
 
 impl Storage for Lent {
     const LENT: bool = true;
 
     fn limit(&self) -> usize {
-        self.pool.largest()
+        self.lender.pool.largest()
     }
 
     #[inline]
@@ -112,16 +105,16 @@ impl Storage for Lent {
         if !held.is_empty() && held.len() >= least {
             return true;
         }
-        let Some(mut block) = self.pool.take(least, held.len(), self.purpose) else { return false };
+        let Some(mut block) = self.lender.pool.take(least, held.len(), self.lender.cap) else { return false };
         block[..held.len()].copy_from_slice(held);
         if let Some(held) = self.block.replace(block) {
-            self.pool.give_back(held);
+            self.lender.pool.give_back(held);
         }
         true
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) {
-        let mut waiting = self.pool.waiting.borrow_mut();
+        let mut waiting = self.lender.pool.waiting.borrow_mut();
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
@@ -135,7 +128,7 @@ impl Storage for Lent {
     #[inline]
     fn release(&mut self) {
         if let Some(block) = self.block.take() {
-            self.pool.give_back(block);
+            self.lender.pool.give_back(block);
         }
     }
 }
@@ -152,27 +145,27 @@ mod tests {
 
     #[test]
     fn a_block_grows_through_the_classes_and_keeps_its_content() {
-        let pool = Pool::new(100_000, 0);
-        let mut lent = pool.lend(Use::Reading);
+        let (lender, _) = Pool::lenders(100_000, 0);
+        let mut lent = lender.lend();
         assert!(lent.hold(1));
         assert_eq!(lent.bytes().len(), BLOCK);
         lent.bytes()[BLOCK - 1] = 7;
         assert!(lent.hold(BLOCK + 1));
         assert_eq!((lent.bytes().len(), lent.bytes()[BLOCK - 1]), (4 * BLOCK, 7));
         assert!(lent.hold(4 * BLOCK + 1));
-        assert_eq!((lent.bytes().len(), pool.lent()), (100_000, 100_000));
+        assert_eq!((lent.bytes().len(), lender.pool.lent.get()), (100_000, 100_000));
         assert!(!lent.hold(100_001));
         drop(lent);
-        assert_eq!(pool.lent(), 0);
+        assert_eq!(lender.pool.lent.get(), 0);
     }
 
     #[test]
     fn reading_leaves_a_quarter_for_answers_and_a_returned_block_wakes_who_waits() {
-        let pool = Pool::new(BLOCK, 4 * BLOCK);
-        let mut readers: Vec<_> = (0..4).map(|_| pool.lend(Use::Reading)).collect();
+        let (reading, writing) = Pool::lenders(BLOCK, 4 * BLOCK);
+        let mut readers: Vec<_> = (0..4).map(|_| reading.lend()).collect();
         let held: Vec<_> = readers.iter_mut().map(|reader| reader.hold(1)).collect();
         assert_eq!(held, [true, true, true, false]);
-        let (mut writer, mut another) = (pool.lend(Use::Writing), pool.lend(Use::Writing));
+        let (mut writer, mut another) = (writing.lend(), writing.lend());
         assert!(writer.hold(1) && !another.hold(1));
 
         let woken = std::sync::Arc::new(Flag::default());

@@ -1,7 +1,6 @@
 //! Who is to be woken when a worker stops: one waker per session.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::task::Waker;
 
 #[derive(Default)]
@@ -15,14 +14,9 @@ struct Seats {
     free: Vec<u32>,
 }
 
-/// A place on the roster, given up when dropped.
-pub(crate) struct Seat {
-    roster: Rc<Roster>,
-    number: u32,
-}
-
 impl Roster {
-    pub(crate) fn sit(self: &Rc<Self>, waker: &Waker) -> Seat {
+    /// Takes a free seat for who wakes by `waker`.
+    pub(crate) fn sit(&self, waker: &Waker) -> u32 {
         let mut seats = self.seats.borrow_mut();
         let number = match seats.free.pop() {
             Some(number) => number,
@@ -32,23 +26,22 @@ impl Roster {
             }
         };
         seats.wakers[number as usize] = Some(waker.clone());
-        Seat { roster: self.clone(), number }
+        number
+    }
+
+    /// Gives a seat up.
+    pub(crate) fn leave(&self, number: u32) {
+        let mut seats = self.seats.borrow_mut();
+        seats.wakers[number as usize] = None;
+        seats.free.push(number);
+        if seats.free.len() == seats.wakers.len() {
+            *seats = Seats::default();
+        }
     }
 
     pub(crate) fn wake_all(&self) {
         for waker in self.seats.borrow().wakers.iter().flatten() {
             waker.wake_by_ref();
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut seats = self.roster.seats.borrow_mut();
-        seats.wakers[self.number as usize] = None;
-        seats.free.push(self.number);
-        if seats.free.len() == seats.wakers.len() {
-            *seats = Seats::default();
         }
     }
 }

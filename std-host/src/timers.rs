@@ -24,20 +24,19 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
+    pub(crate) fn new() -> Self {
+        Self {
             epoch: TokioInstant::now(),
             waiting: RefCell::default(),
             reached: Cell::default(),
             numbers: Cell::default(),
             sooner: Notify::new(),
-        })
+        }
     }
 
-    pub(crate) fn timer(self: &Rc<Self>) -> Timer {
-        let number = self.numbers.get();
-        self.numbers.set(number + 1);
-        Timer { timers: self.clone(), number, armed: Instant::NEVER, waker: std::ptr::null() }
+    /// A number that no other timer has.
+    fn number(&self) -> u64 {
+        self.numbers.replace(self.numbers.get() + 1)
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -71,9 +70,9 @@ impl Timers {
     }
 }
 
-/// One session's timer.
-pub(crate) struct Timer {
-    timers: Rc<Timers>,
+/// One session's timer, in the timers of its worker `W`.
+pub(crate) struct Timer<W: AsRef<Timers>> {
+    worker: Rc<W>,
     number: u64,
     /// When it is in the map for; `NEVER` if it is not.
     armed: Instant,
@@ -81,41 +80,55 @@ pub(crate) struct Timer {
     waker: *const (),
 }
 
-impl Timer {
+impl<W: AsRef<Timers>> Timer<W> {
+    pub(crate) fn new(worker: Rc<W>) -> Self {
+        let number = (*worker).as_ref().number();
+        Self { worker, number, armed: Instant::NEVER, waker: std::ptr::null() }
+    }
+
+    pub(crate) fn worker(&self) -> &W {
+        &self.worker
+    }
+
+    fn timers(&self) -> &Timers {
+        (*self.worker).as_ref()
+    }
+
     #[inline]
     pub(crate) fn now(&self) -> Instant {
-        self.timers.now()
+        self.timers().now()
     }
 
     pub(crate) fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let reached = self.timers.reached.get();
+        let reached = self.timers().reached.get();
         if self.armed <= at && self.armed > reached && self.waker == cx.waker().data() {
             return Poll::Pending;
         }
-        if at <= reached || at <= self.timers.now() {
+        if at <= reached || at <= self.timers().now() {
             return Poll::Ready(());
         }
         // A century is never, and later than that tokio's instants overflow.
         const CENTURY: Instant = Instant::from_micros(100 * 365 * 86_400 * 1_000_000);
         self.disarm();
         (self.armed, self.waker) = (at.min(CENTURY), cx.waker().data());
-        let mut waiting = self.timers.waiting.borrow_mut();
+        let timers = self.timers();
+        let mut waiting = timers.waiting.borrow_mut();
         waiting.insert((self.armed, self.number), cx.waker().clone());
         if waiting.first_key_value().is_some_and(|((_, first), _)| *first == self.number) {
-            self.timers.sooner.notify_one();
+            timers.sooner.notify_one();
         }
         Poll::Pending
     }
 
     fn disarm(&mut self) {
         if self.armed != Instant::NEVER {
-            self.timers.waiting.borrow_mut().remove(&(self.armed, self.number));
+            self.timers().waiting.borrow_mut().remove(&(self.armed, self.number));
             self.armed = Instant::NEVER;
         }
     }
 }
 
-impl Drop for Timer {
+impl<W: AsRef<Timers>> Drop for Timer<W> {
     fn drop(&mut self) {
         self.disarm();
     }
@@ -126,11 +139,17 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
 
+    impl AsRef<Self> for Timers {
+        fn as_ref(&self) -> &Self {
+            self
+        }
+    }
+
     /// Runs `test` beside the timers, on tokio's paused clock.
     fn run<F: Future>(test: impl FnOnce(Rc<Timers>) -> F) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
-            let timers = Timers::new();
+            let timers = Rc::new(Timers::new());
             tokio::select! {
                 () = timers.run() => unreachable!("timers run for ever"),
                 _ = test(timers.clone()) => {}
@@ -138,7 +157,7 @@ mod tests {
         });
     }
 
-    async fn until(timer: &mut Timer, seconds: u64) {
+    async fn until(timer: &mut Timer<Timers>, seconds: u64) {
         let at = Instant::from_micros(seconds * 1_000_000);
         poll_fn(|cx| timer.poll_until(at, cx)).await;
         assert!((at..at + Duration::from_millis(3)).contains(&timer.now()), "{at:?} {:?}", timer.now());
@@ -147,7 +166,7 @@ mod tests {
     #[test]
     fn timers_fire_in_order_and_leave_nothing() {
         run(|timers| async move {
-            let mut wakers = [timers.timer(), timers.timer(), timers.timer()];
+            let mut wakers = std::array::from_fn(|_| Timer::new(timers.clone()));
             let [a, b, c] = &mut wakers;
             tokio::join!(until(a, 3), until(b, 1), until(c, 2));
             tokio::join!(until(a, 3), until(b, 4));
@@ -159,7 +178,7 @@ mod tests {
     #[test]
     fn a_timer_set_earlier_fires_earlier_and_one_set_later_fires_later() {
         run(|timers| async move {
-            let mut timer = timers.timer();
+            let mut timer = Timer::new(timers.clone());
             let later = Instant::from_micros(60_000_000);
             for seconds in [5, 1, 9] {
                 let mut cx = Context::from_waker(Waker::noop());
@@ -174,7 +193,7 @@ mod tests {
     #[test]
     fn another_waker_takes_the_timer_over() {
         run(|timers| async move {
-            let mut timer = timers.timer();
+            let mut timer = Timer::new(timers.clone());
             let at = Instant::from_micros(1_000_000);
             assert!(timer.poll_until(at, &mut Context::from_waker(Waker::noop())).is_pending());
             until(&mut timer, 1).await;

@@ -3,23 +3,23 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use netloom_core::{Clock, Code, Codec, Duration, Instant, Options, Platform, Result, Session, Timeouts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, sleep_until};
 
-use crate::admission::{Admission, Ticket};
-use crate::pool::{Lent, Pool, Use};
-use crate::roster::{Roster, Seat};
+use crate::admission::Admission;
+use crate::pool::{Lender, Lent, Pool};
+use crate::roster::Roster;
 use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
 
@@ -37,8 +37,7 @@ pub type ServerSession<C> = Session<ServerPlatform, C>;
 
 /// The worker's clock, which also knows whether the worker stops.
 pub struct WorkerClock {
-    timer: Timer,
-    worker: Rc<Local>,
+    timer: Timer<Local>,
 }
 
 impl Clock for WorkerClock {
@@ -51,7 +50,7 @@ impl Clock for WorkerClock {
         self.timer.poll_until(at, cx)
     }
     fn stopping(&self) -> bool {
-        self.worker.stopping.get()
+        self.timer.worker().stopping.get()
     }
 }
 
@@ -61,6 +60,15 @@ pub(crate) enum Phase {
     Running,
     /// Accept no more, let sessions end, and cut those that have not by then.
     Stopping(std::time::Instant),
+}
+
+impl Phase {
+    fn deadline(self) -> std::time::Instant {
+        match self {
+            Self::Running => std::time::Instant::now(),
+            Self::Stopping(deadline) => deadline,
+        }
+    }
 }
 
 /// Where a worker's connections come from.
@@ -103,9 +111,10 @@ const REFUSAL: Duration = Duration::from_secs(1);
 
 /// What is the worker's own and never leaves its thread.
 struct Local {
-    timers: Rc<Timers>,
-    pool: Rc<Pool>,
-    roster: Rc<Roster>,
+    timers: Timers,
+    reading: Rc<Lender>,
+    writing: Rc<Lender>,
+    roster: Roster,
     admission: Arc<Admission>,
     stopping: Cell<bool>,
     aborting: Cell<bool>,
@@ -115,9 +124,15 @@ struct Local {
     left: Notify,
 }
 
+impl AsRef<Timers> for Local {
+    fn as_ref(&self) -> &Timers {
+        &self.timers
+    }
+}
+
 impl Local {
     fn clock(self: &Rc<Self>) -> WorkerClock {
-        WorkerClock { timer: self.timers.timer(), worker: self.clone() }
+        WorkerClock { timer: Timer::new(self.clone()) }
     }
 
     async fn all_left(&self) {
@@ -127,21 +142,39 @@ impl Local {
     }
 }
 
-/// A session that is there, counted.
-struct Present(Rc<Local>);
+/// A task of the worker: counted, with a seat on the roster, and with its address's ticket if it is a session.
+struct Guest {
+    local: Rc<Local>,
+    address: Option<IpAddr>,
+    seat: Option<u32>,
+}
 
-impl Present {
-    fn new(local: &Rc<Local>) -> Self {
+impl Guest {
+    fn new(local: &Rc<Local>, address: Option<IpAddr>) -> Self {
         local.present.set(local.present.get() + 1);
-        Self(local.clone())
+        Self { local: local.clone(), address, seat: None }
+    }
+
+    /// Takes a seat: from now on the worker wakes the task when it stops.
+    fn sit(&mut self, waker: &Waker) {
+        if self.seat.is_none() {
+            self.seat = Some(self.local.roster.sit(waker));
+        }
     }
 }
 
-impl Drop for Present {
+impl Drop for Guest {
     fn drop(&mut self) {
-        self.0.present.set(self.0.present.get() - 1);
-        if self.0.present.get() == 0 {
-            self.0.left.notify_waiters();
+        let local = &self.local;
+        if let Some(seat) = self.seat {
+            local.roster.leave(seat);
+        }
+        if let Some(address) = self.address {
+            local.admission.leave(address);
+        }
+        local.present.set(local.present.get() - 1);
+        if local.present.get() == 0 {
+            local.left.notify_one();
         }
     }
 }
@@ -161,10 +194,12 @@ where
     async fn work(mut self) -> io::Result<Tally> {
         // A queue holds a whole unit: the message and its framing.
         let largest = self.options.message_max.saturating_add(64);
+        let (reading, writing) = Pool::lenders(largest, self.buffers_max);
         let local = Rc::new(Local {
             timers: Timers::new(),
-            pool: Pool::new(largest, self.buffers_max),
-            roster: Rc::default(),
+            reading,
+            writing,
+            roster: Roster::default(),
             admission: self.admission.clone(),
             stopping: Cell::new(false),
             aborting: Cell::new(false),
@@ -175,8 +210,8 @@ where
         });
         let host =
             Rc::new(Host { local: local.clone(), codec: self.codec, app: self.app, options: self.options });
-        let timers = local.timers.clone();
-        spawn_local(async move { timers.run().await });
+        let waker = local.clone();
+        spawn_local(async move { waker.timers.run().await });
         for distributor in self.distributors {
             let listener = TcpListener::from_std(distributor.listener)?;
             spawn_local(distribute(listener, distributor.workers, local.clone()));
@@ -190,23 +225,22 @@ where
                 Intake::Handed(handed) => _ = spawn_local(take_over(handed, host.clone())),
             }
         }
-        let deadline = loop {
-            match *self.phase.borrow_and_update() {
-                Phase::Stopping(deadline) => break deadline,
-                Phase::Running => {}
-            }
-            if self.phase.changed().await.is_err() {
-                break std::time::Instant::now(); // the server is gone without a word
-            }
+        let mut deadline = match self.phase.wait_for(|phase| *phase != Phase::Running).await {
+            Ok(phase) => phase.deadline(),
+            Err(_) => std::time::Instant::now(), // the server is gone without a word
         };
         local.stopping.set(true);
         local.roster.wake_all();
-        if timeout_at(deadline.into(), local.all_left()).await.is_err() {
-            local.aborting.set(true);
-            local.roster.wake_all();
-            local.all_left().await;
+        loop {
+            tokio::select! {
+                () = local.all_left() => return Ok(local.tally.get()),
+                () = sleep_until(deadline.into()), if !local.aborting.get() => {
+                    local.aborting.set(true);
+                    local.roster.wake_all();
+                }
+                Ok(()) = self.phase.changed() => deadline = self.phase.borrow_and_update().deadline(),
+            }
         }
-        Ok(local.tally.get())
     }
 }
 
@@ -229,9 +263,10 @@ where
             return self.refuse(stream, Code::ShuttingDown);
         }
         match self.local.admission.admit(peer.ip()) {
-            Ok(ticket) => {
+            Ok(()) => {
+                let guest = Guest::new(&self.local, Some(peer.ip()));
                 let session = self.session(stream, self.options);
-                spawn_local(serve(self.clone(), session, ticket));
+                spawn_local(serve(self.clone(), session, guest));
             }
             Err(code) => self.refuse(stream, code),
         }
@@ -239,7 +274,7 @@ where
 
     fn session(&self, stream: TcpStream, options: Options) -> ServerSession<C> {
         let local = &self.local;
-        let queues = (local.pool.lend(Use::Reading), local.pool.lend(Use::Writing));
+        let queues = (local.reading.lend(), local.writing.lend());
         Session::open(Tcp::new(stream), (self.codec)(), queues, local.clock(), options)
     }
 
@@ -253,46 +288,44 @@ where
         let timeouts = Timeouts { closing: REFUSAL, ..self.options.timeouts };
         let mut session = self.session(stream, Options { timeouts, ..self.options });
         local.refusing.set(local.refusing.get() + 1);
-        let present = Present::new(&local);
+        let guest = Guest::new(&local, None);
         spawn_local(async move {
             session.fail(code.into());
             let _ = session.close().await; // it fails with the code, which is known
-            let local = &present.0;
+            let local = &guest.local;
             local.refusing.set(local.refusing.get() - 1);
         });
     }
 }
 
-/// Runs one session to its end. (Not an `async fn`: its arguments would be kept twice.)
+/// Runs one session to its end.
+#[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
 fn serve<C, N, A>(
     host: Rc<Host<N, A>>,
     mut session: ServerSession<C>,
-    ticket: Ticket,
+    mut guest: Guest,
 ) -> impl Future<Output = ()>
 where
     C: Codec + 'static,
     N: Fn() -> C + 'static,
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
-    let present = Present::new(&host.local);
     async move {
-        let _ticket = ticket;
-        let local = &present.0;
         let result = {
             let mut run = pin!(async {
                 let result = (host.app)(&mut session).await;
                 result.and(session.close().await)
             });
-            let mut seat: Option<Seat> = None;
             poll_fn(|cx| {
-                seat.get_or_insert_with(|| local.roster.sit(cx.waker()));
-                match local.aborting.get() {
+                guest.sit(cx.waker());
+                match guest.local.aborting.get() {
                     true => Poll::Ready(None),
                     false => run.as_mut().poll(cx).map(Some),
                 }
             })
             .await
         };
+        let local = &guest.local;
         let mut tally = local.tally.get();
         match result {
             None => match session.abort(Code::ShuttingDown.into()) {
@@ -317,8 +350,7 @@ where
     N: Fn() -> C + 'static,
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
-    let local = host.local.clone();
-    let mut incoming = Incoming::new(listener, local);
+    let mut incoming = Incoming::new(listener, &host.local);
     while let Some((stream, peer)) = incoming.next().await {
         host.take_in(stream, peer);
     }
@@ -326,7 +358,7 @@ where
 
 /// Accepts for all workers, in turn.
 async fn distribute(listener: TcpListener, workers: Vec<mpsc::Sender<StdStream>>, local: Rc<Local>) {
-    let mut incoming = Incoming::new(listener, local);
+    let mut incoming = Incoming::new(listener, &local);
     for worker in workers.iter().cycle() {
         let Some((stream, _)) = incoming.next().await else { return };
         let Ok(stream) = stream.into_std() else { continue };
@@ -344,6 +376,7 @@ where
     N: Fn() -> C + 'static,
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
+    let _guest = Guest::new(&host.local, None); // what was handed over already is still answered
     while let Some(stream) = handed.recv().await {
         let stream = TcpStream::from_std(stream).and_then(|stream| Ok((stream.peer_addr()?, stream)));
         match stream {
@@ -356,8 +389,7 @@ where
 /// The connections of a listener. Survives every error.
 struct Incoming {
     listener: TcpListener,
-    local: Rc<Local>,
-    seat: Option<Seat>,
+    guest: Guest,
     pause: Duration,
 }
 
@@ -365,17 +397,17 @@ struct Incoming {
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 impl Incoming {
-    fn new(listener: TcpListener, local: Rc<Local>) -> Self {
-        Self { listener, local, seat: None, pause: PAUSES.0 }
+    fn new(listener: TcpListener, local: &Rc<Local>) -> Self {
+        Self { listener, guest: Guest::new(local, None), pause: PAUSES.0 }
     }
 
     /// The next connection; `None` when the worker stops and nobody is waiting.
     async fn next(&mut self) -> Option<(TcpStream, SocketAddr)> {
         loop {
             let accepted = poll_fn(|cx| {
-                self.seat.get_or_insert_with(|| self.local.roster.sit(cx.waker()));
+                self.guest.sit(cx.waker());
                 match self.listener.poll_accept(cx) {
-                    Poll::Pending if self.local.stopping.get() => Poll::Ready(None),
+                    Poll::Pending if self.guest.local.stopping.get() => Poll::Ready(None),
                     accepted => accepted.map(Some),
                 }
             });
@@ -387,8 +419,9 @@ impl Incoming {
                 Err(error) if is_the_connections(&error) => {}
                 Err(error) => {
                     // Out of file descriptors or memory: connections wait in the backlog meanwhile.
-                    self.local.admission.accept_errors.fetch_add(1, Relaxed);
-                    if self.local.stopping.get() {
+                    let local = &self.guest.local;
+                    local.admission.accept_errors.fetch_add(1, Relaxed);
+                    if local.stopping.get() {
                         return None;
                     }
                     tracing::warn!(%error, pause = ?self.pause, "cannot accept");

@@ -27,7 +27,7 @@ pub(super) enum State {
 }
 
 /// A peer that still sends this much after our goodbye does not read it anyway.
-pub(super) const LINGER_MAX: usize = 1024 * 1024;
+pub(super) const LINGER_MAX: u32 = 1024 * 1024;
 
 /// Why a session ended, or is about to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, ready};
 
 use super::ending::{CloseReason, LINGER_MAX, State};
-use super::stats::Stats;
+use super::stats::{Stats, Traffic};
 use super::timing::{Due, Spans, Timing, Wait};
 use crate::buffer::{Inbox, Outbox, Queue, Room, Storage};
 use crate::codec::{Codec, Limits, Step};
@@ -27,14 +27,16 @@ pub struct Sender<P: Platform, C> {
     message_max: usize,
     spans: Spans,
     timing: Timing,
-    stats: Stats,
+    received: Traffic,
+    sent: Traffic,
+    opened_at: Instant,
     /// The peer has ended its stream.
     peer_finished: bool,
     /// The last step was an event of no bytes.
     stood_still: bool,
     /// When the end began, then when it must be over.
     end_by: Instant,
-    lingered: usize,
+    lingered: u32,
 }
 
 /// What [`Sender::queue`] could not queue.
@@ -71,7 +73,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             message_max: options.message_max,
             spans: options.timeouts.into(),
             timing: Timing::new(now),
-            stats: Stats { opened_at: now, ..Stats::default() },
+            received: Traffic::default(),
+            sent: Traffic::default(),
+            opened_at: now,
             peer_finished: false,
             stood_still: false,
             end_by: Instant::NEVER,
@@ -91,7 +95,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             message_max: self.message_max,
             spans: self.spans,
             timing: self.timing,
-            stats: self.stats,
+            received: self.received,
+            sent: self.sent,
+            opened_at: self.opened_at,
             peer_finished: self.peer_finished,
             stood_still: false,
             end_by: self.end_by,
@@ -135,7 +141,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 self.tx.truncate(0); // tx was empty
                 self.tx.release_if_empty();
                 self.state = State::Open;
-                self.stats.sent.messages -= 1;
+                self.sent.messages -= 1;
                 Err(Error::new(Code::MessageTooLarge).blame(Fault::Local))
             }
         }
@@ -199,7 +205,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// What the session has done so far.
     pub fn stats(&self) -> Stats {
-        Stats { progress_at: self.timing.quiet_since(|| self.clock.now()), ..self.stats }
+        let progress_at = self.timing.quiet_since(|| self.clock.now());
+        Stats { received: self.received, sent: self.sent, opened_at: self.opened_at, progress_at }
     }
 
     pub(super) fn close_with(&mut self, reason: CloseReason) {
@@ -301,7 +308,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     #[inline]
     fn queued(&mut self) {
-        self.stats.sent.messages += 1;
+        self.sent.messages += 1;
         self.timing.moved();
     }
 
@@ -325,7 +332,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         };
         match ready!(self.transport.poll_write(cx, bytes)) {
             Ok(n @ 1..) => {
-                self.stats.sent.bytes += n as u64;
+                self.sent.bytes += n as u64;
                 self.timing.unstalled();
                 Poll::Ready(Ok(n))
             }
@@ -435,7 +442,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 Ok(Step::Event(n, found)) => {
                     self.progress(n, n > 0 || !self.stood_still);
                     self.stood_still = n == 0;
-                    self.stats.received.messages += 1;
+                    self.received.messages += 1;
                     self.timing.moved();
                     return Poll::Ready(Ok(Some((n, found))));
                 }
@@ -509,25 +516,32 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
         if !partial {
             rx.release_if_empty();
-            if self.clock.stopping() && !stalled {
-                self.close_with(CloseReason::Shutdown);
-                return Poll::Ready(Ok(()));
-            }
             if I::LENT {
                 match self.transport.poll_readable(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
-                    Poll::Pending => return self.poll_wait(Wait::Receive { partial }, stalled, cx),
+                    Poll::Pending => return self.poll_idle(partial, stalled, cx),
                 }
             }
         }
         match self.poll_read(rx, cx) {
             Poll::Ready(read) => Poll::Ready(read),
+            // Its time-out is running already.
+            Poll::Pending if self.timing.is_starved() => Poll::Pending,
             Poll::Pending => {
                 rx.release_if_empty();
-                self.poll_wait(Wait::Receive { partial }, stalled, cx)
+                self.poll_idle(partial, stalled, cx)
             }
         }
+    }
+
+    /// Nothing can be read now.
+    fn poll_idle(&mut self, partial: bool, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.clock.stopping() && !partial && !stalled && self.state == State::Open {
+            self.close_with(CloseReason::Shutdown);
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_wait(Wait::Receive { partial }, stalled, cx)
     }
 
     /// Reads once into the room of `rx`.
@@ -542,7 +556,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             Ok(0) => self.peer_finished = true,
             Ok(n) => {
                 rx.fill(n);
-                self.stats.received.bytes += n as u64;
+                self.received.bytes += n as u64;
                 self.timing.heard();
             }
             Err(error) => return Poll::Ready(Err(self.cut(error))),
@@ -626,7 +640,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 return Poll::Pending;
             }
             match ready!(self.transport.poll_read(cx, room)) {
-                Ok(n @ 1..) if self.lingered < LINGER_MAX => self.lingered += n,
+                Ok(n @ 1..) if self.lingered < LINGER_MAX => {
+                    self.lingered += u32::try_from(n).unwrap_or(LINGER_MAX);
+                }
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {
                     self.transport.abort(Code::ConnectionClosed.into());

@@ -47,7 +47,7 @@ impl core::ops::Add<Span> for Instant {
     fn add(self, span: Span) -> Self {
         match span.0 {
             u32::MAX => Self::NEVER,
-            millis => Self::from_micros(self.as_micros().saturating_add(u64::from(millis) * 1000)),
+            millis => self + Duration::from_millis(millis.into()),
         }
     }
 }
@@ -126,6 +126,11 @@ impl Timing {
     /// Storage was had.
     pub(super) fn fed(&mut self) {
         self.starved_since = Instant::NEVER;
+    }
+
+    /// Whether storage is waited for.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved_since != Instant::NEVER
     }
 
     /// There is no storage: since when.

@@ -130,8 +130,8 @@ mod signals {
         signal(&serving, Signal::INT);
         line.clear();
         stderr.read_line(&mut line).unwrap();
-        // Cut, or ended in order at that very moment; but not after its closing time-out of 5 seconds.
-        assert!(["drained 0, aborted 1\n", "drained 1, aborted 0\n"].contains(&line[..]), "{line}");
+        // Which of the two is counted varies with the moment. Without the cut it would take 5 seconds or more.
+        assert!(["drained 0, aborted 1\n", "drained 1, aborted 0\n"].contains(&line.as_str()), "{line}");
         assert!(begun.elapsed() < Duration::from_secs(4));
         assert_eq!(serving.child.wait().unwrap().code(), Some(0));
     }
