@@ -63,10 +63,12 @@ impl Codec for Raw {
 }
 
 /// The shape of HTTP: a head `NAME LENGTH LF`, then that many bytes of body in pieces, then an end of no
-/// bytes.
+/// bytes. With `chunked` for the length, the body is chunks, each a byte that says how long it is and that
+/// many bytes, handed out whole; one of no bytes is the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upload {
     left: Option<usize>,
+    chunked: bool,
 }
 
 /// What [`Upload`] tells the application.
@@ -86,6 +88,7 @@ pub enum Part<'a> {
 pub enum FoundPart {
     Head,
     Body,
+    Chunk,
     End,
 }
 
@@ -96,6 +99,18 @@ impl Codec for Upload {
 
     fn decode(&mut self, input: &mut [u8], _: &mut Outbox<'_>) -> Result<Step<FoundPart>> {
         match self.left {
+            Some(_) if self.chunked => {
+                let Some(&len) = input.first() else { return Ok(Step::NeedInput) };
+                let unit = 1 + usize::from(len);
+                return Ok(match len {
+                    0 => {
+                        *self = Self::default();
+                        Step::Event(unit, FoundPart::End)
+                    }
+                    _ if input.len() < unit => Step::NeedInput,
+                    _ => Step::Event(unit, FoundPart::Chunk),
+                });
+            }
             Some(0) => {
                 self.left = None;
                 return Ok(Step::Event(0, FoundPart::End));
@@ -110,7 +125,10 @@ impl Codec for Upload {
         }
         let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return Ok(Step::NeedInput) };
         let length = std::str::from_utf8(&input[..end]).ok().and_then(|line| line.split_once(' '));
-        let length = length.and_then(|(_, n)| n.parse().ok());
+        let length = length.and_then(|(_, n)| {
+            self.chunked = n == "chunked";
+            if self.chunked { Some(0) } else { n.parse().ok() }
+        });
         self.left = Some(length.ok_or(Error::new(Code::ProtocolViolation).on_wire(400))?);
         Ok(Step::Event(end + 1, FoundPart::Head))
     }
@@ -121,6 +139,7 @@ impl Codec for Upload {
                 Part::Head(std::str::from_utf8(unit).map_err(|_| Code::InvalidText)?.trim_end())
             }
             FoundPart::Body => Part::Body(unit),
+            FoundPart::Chunk => Part::Body(&unit[1..]),
             FoundPart::End => Part::End,
         })
     }

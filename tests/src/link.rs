@@ -229,7 +229,7 @@ impl Transport for Pipe {
         let mut most = buf.len().min(faults.capacity - way.bytes.len());
         if let Some((after, lasts)) = faults.stall {
             if way.written == after {
-                // Only a stall before the first byte has not begun by now.
+                // A stall begins when the last byte is taken, one before the first byte when that is tried.
                 let until = *way.stalled_until.get_or_insert(now.saturating_add(micros(lasts)));
                 if until > now {
                     way.writer = Some(cx.waker().clone());
@@ -259,8 +259,7 @@ impl Transport for Pipe {
         way.bytes.extend(&buf[..n]);
         way.arriving.push_back((at, n));
         (way.last_arrival, way.written) = (at, way.written + n as u64);
-        if let Some((after, lasts)) = faults.stall.filter(|(after, _)| *after == way.written) {
-            debug_assert!(after > 0);
+        if let Some((_, lasts)) = faults.stall.filter(|(after, _)| *after == way.written) {
             way.stalled_until = Some(now.saturating_add(micros(lasts)));
         }
         if let Some(reader) = way.reader.take() {

@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,6 +34,9 @@ struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// A scenario takes a millisecond.
+const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 #[derive(Serialize)]
 struct Outcome {
@@ -97,7 +101,9 @@ fn run(arguments: &Arguments, chosen: &[Scenario]) -> Outcome {
     let failures = Mutex::new(BTreeMap::<&'static str, Failure>::new());
     let cost = Mutex::new(BTreeMap::new());
     let began = Instant::now();
-    let worker = || {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let running = Mutex::new(vec![("nothing", 0); threads]);
+    let worker = &|index: usize| {
         let mut spent = vec![0.0; chosen.len()];
         loop {
             let seed = next.fetch_add(1, Relaxed);
@@ -109,6 +115,7 @@ fn run(arguments: &Arguments, chosen: &[Scenario]) -> Outcome {
                 if failures.lock().expect("no panic holds it").contains_key(name) {
                     continue;
                 }
+                running.lock().expect("no panic holds it")[index] = (name, seed);
                 let began = Instant::now();
                 let result = catch_unwind(AssertUnwindSafe(|| scenario(seed)));
                 *spent += began.elapsed().as_secs_f64();
@@ -127,9 +134,24 @@ fn run(arguments: &Arguments, chosen: &[Scenario]) -> Outcome {
         }
     };
     std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        for _ in 0..threads {
-            scope.spawn(worker);
+        let (done, workers) = std::sync::mpsc::channel::<()>();
+        for index in 0..threads {
+            let done = done.clone();
+            scope.spawn(move || {
+                worker(index);
+                drop(done);
+            });
+        }
+        drop(done);
+        // A poll that never returns can be seen from outside only.
+        let mut before = u64::MAX;
+        while let Err(RecvTimeoutError::Timeout) = workers.recv_timeout(HANGS_AFTER) {
+            let now = runs.load(Relaxed);
+            if std::mem::replace(&mut before, now) == now {
+                let running = running.lock().expect("no panic holds it");
+                eprintln!("no scenario ended for {HANGS_AFTER:?}; running are {running:?}");
+                std::process::exit(1);
+            }
         }
     });
     bar.finish_and_clear();

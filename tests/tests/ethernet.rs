@@ -3,7 +3,7 @@
 
 use netloom_core::Duration;
 use netloom_lab::FrameFaults;
-use netloom_lab::scenarios::tcp_transfer;
+use netloom_lab::scenarios::{self, tcp_transfer};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 
@@ -30,4 +30,10 @@ fn a_hundred_kilobytes_are_exact_through_ten_percent_loss_and_the_same_twice() {
 fn nothing_arrives_where_every_frame_is_lost() {
     let report = tcp_transfer(1, 10, FrameFaults::none().loss(100), Duration::from_secs(60));
     assert_eq!(report.stuck, ["server", "client"]);
+}
+
+#[test]
+fn tcp_is_exact_through_loss() {
+    let (_, scenario) = scenarios::find("tcp_is_exact_through_loss").expect("it is in the table");
+    (0..300).for_each(scenario);
 }

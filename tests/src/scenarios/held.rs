@@ -170,3 +170,36 @@ pub(super) fn half_a_body_and_the_end_is_an_error(seed: u64) {
     lab.run(secs(25)).assert_done();
     blocks.assert_idle("at the end");
 }
+
+/// Chunks that are cut anywhere gather whole behind the head, which does not move.
+pub(super) fn chunks_gather_behind_a_held_head(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults::rough());
+    let blocks = Blocks::plenty(64);
+    let mut server = open_on(&world, a, Upload::default(), &blocks);
+    let mut client = open::<1024, _>(&world, b, Raw);
+    let chunks: Vec<Vec<u8>> = (0..10).map(|i| vec![i; world.length(20)]).collect();
+    let mut bytes = b"upload chunked\n".to_vec();
+    for chunk in &chunks {
+        bytes.push(chunk.len() as u8);
+        bytes.extend_from_slice(chunk);
+    }
+    bytes.push(0);
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        let (head, mut rest) = server.receive_held().await.expect("receive").expect("a head");
+        for chunk in &chunks {
+            let (part, _) = rest.receive().await.expect("receive").expect("a chunk");
+            assert_eq!(part, Part::Body(chunk));
+        }
+        assert_eq!(rest.receive().await.expect("receive").map(|(part, _)| part), Some(Part::End));
+        assert_eq!(head, Part::Head("upload chunked"));
+        server.close().await.expect("close");
+    });
+    lab.spawn("client", async {
+        client.send(&bytes).await.expect("send");
+        assert!(client.receive().await.expect("in order").is_none());
+    });
+    lab.run(secs(25)).assert_done();
+    blocks.assert_idle("at the end");
+}

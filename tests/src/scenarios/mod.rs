@@ -71,7 +71,8 @@ table! {
     held: a_head_stays_while_its_body_streams
         a_body_under_way_is_finished_when_the_host_stops
         a_head_that_fills_its_block_leaves_room_for_its_body
-        half_a_body_and_the_end_is_an_error;
+        half_a_body_and_the_end_is_an_error
+        chunks_gather_behind_a_held_head;
     waiting: replies_and_keep_alives_leave_while_the_handler_waits
         automatic_replies_wait_for_room
         silence_is_answered;
