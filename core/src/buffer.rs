@@ -140,9 +140,9 @@ impl<S: Storage> Queue<S> {
         Poll::Ready(&mut self.storage.bytes()[self.tail..])
     }
 
-    /// Whether bytes can be received without growing.
-    pub(crate) fn has_room(&mut self) -> bool {
-        self.head > 0 || self.is_empty() || self.tail < self.storage.bytes().len()
+    /// Whether it can hold no byte more.
+    pub(crate) fn is_at_limit(&self) -> bool {
+        self.len() == self.storage.limit()
     }
 
     /// Makes room for `least` bytes if the storage can be held and, once compacted, has it.
@@ -159,12 +159,16 @@ impl<S: Storage> Queue<S> {
         }
     }
 
-    /// A larger storage for an empty queue whose room was too small. `false` at the limit.
-    pub(crate) fn grow(&mut self) -> Room {
-        let size = self.storage.bytes().len();
-        match size < self.storage.limit() {
+    /// Bytes of the storage held.
+    pub(crate) fn size(&mut self) -> usize {
+        self.storage.bytes().len()
+    }
+
+    /// A storage of at least `least` bytes. Short if there is none so large.
+    pub(crate) fn grow(&mut self, least: usize) -> Room {
+        match least <= self.storage.limit() {
             false => Room::Short,
-            true if self.storage.hold(size + 1) => Room::Made,
+            true if self.storage.hold(least) => Room::Made,
             true => Room::Exhausted,
         }
     }
@@ -176,6 +180,17 @@ impl<S: Storage> Queue<S> {
     /// A writer into the room there is.
     pub(crate) fn outbox(&mut self) -> Outbox<'_> {
         Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
+    }
+
+    /// Room behind the first `unit` bytes, as far as it can be had now; nothing is borrowed yet.
+    pub(crate) fn make_room_behind(&mut self, unit: usize) {
+        let size = self.storage.bytes().len();
+        if size - self.head - unit < size / 2 {
+            self.compact();
+        }
+        if size == unit && size < self.storage.limit() {
+            self.storage.hold(size + 1);
+        }
     }
 
     /// The first `unit` filled bytes, and the window on what lies behind them.

@@ -54,6 +54,12 @@ pub trait Codec {
     /// written, makes room and asks again. Any other error is the application's and leaves the session open.
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]>;
 
+    /// Whether a message is under way although all its bytes so far were dealt with: a body between two
+    /// pieces. Such a session is not idle, and the stream must not end there.
+    fn under_way(&self) -> bool {
+        false
+    }
+
     /// Says goodbye, and why. By default there is none and the stream just ends.
     fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
         let _ = (why, out);

@@ -6,10 +6,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use common::echo_server;
 use netloom::{Code, Connector, Framing, Server, connect};
 
 fn server() -> Server {
-    Server::builder().tcp("127.0.0.1:0").workers(1).start(Framing::new, netloom_demo::echo).unwrap()
+    Server::builder().tcp("127.0.0.1:0").workers(1).start(Framing::new, echo_server).unwrap()
 }
 
 /// A client moves between the threads of a runtime while it waits.

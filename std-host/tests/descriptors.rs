@@ -2,14 +2,13 @@
 
 mod common;
 
-use common::{dial, echo, eventually};
+use common::{dial, echo, echo_server, eventually};
 use netloom::{Framing, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[test]
 fn accepting_backs_off_while_descriptors_are_exhausted_and_resumes_when_they_return() {
-    let server =
-        Server::builder().tcp("127.0.0.1:0").workers(1).start(Framing::new, netloom_demo::echo).unwrap();
+    let server = Server::builder().tcp("127.0.0.1:0").workers(1).start(Framing::new, echo_server).unwrap();
     let address = server.addresses()[0];
     let mut first = dial(address);
     echo(&mut first, b"before");

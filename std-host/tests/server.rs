@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{dial, echo, ends, eventually, frame};
+use common::{dial, echo, echo_server, ends, eventually, frame};
 use netloom::core::Timeouts;
 use netloom::{Code, Framing, Lines, Server, ServerSession, Spread};
 
@@ -17,7 +17,7 @@ fn builder() -> netloom::Builder {
 
 #[test]
 fn several_addresses_of_both_families_are_served_and_read_back() {
-    let server = builder().tcp(("::1", 0)).start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().tcp(("::1", 0)).start(Framing::new, echo_server).unwrap();
     let addresses = server.addresses().to_vec();
     assert!(addresses[0].is_ipv4() && addresses[1].is_ipv6());
     for address in addresses {
@@ -28,7 +28,7 @@ fn several_addresses_of_both_families_are_served_and_read_back() {
 
 #[test]
 fn frames_are_echoed_however_they_are_cut() {
-    let server = builder().start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().start(Framing::new, echo_server).unwrap();
     let mut stream = dial(server.addresses()[0]);
     for size in [0, 1, 3, 16_380, 16_384, 65_536, 1 << 20] {
         let body: Vec<u8> = (0..size).map(|n| (n * 31 % 251) as u8).collect();
@@ -54,7 +54,7 @@ fn tokio_utils_length_delimited_codec_speaks_the_same() {
     use futures_util::{SinkExt, StreamExt};
     use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-    let server = builder().start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().start(Framing::new, echo_server).unwrap();
     let address = server.addresses()[0];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -70,7 +70,7 @@ fn tokio_utils_length_delimited_codec_speaks_the_same() {
 
 #[test]
 fn lines_are_served_as_frames_are() {
-    let server = builder().start(Lines::new, netloom_demo::echo).unwrap();
+    let server = builder().start(Lines::new, echo_server).unwrap();
     let mut stream = dial(server.addresses()[0]);
     stream.write_all(b"one\r\ntwo\n").unwrap();
     let mut answer = [0; 8];
@@ -87,7 +87,7 @@ fn one_listener_in_turn_serves_as_well_as_one_per_worker() {
             .workers(3)
             .start(Framing::new, async move |session: &mut ServerSession<Framing>| {
                 sender.send(std::thread::current().id()).unwrap();
-                netloom_demo::echo(session).await
+                echo_server(session).await
             })
             .unwrap();
         let mut streams: Vec<_> = (0..30).map(|_| dial(server.addresses()[0])).collect();
@@ -102,7 +102,7 @@ fn one_listener_in_turn_serves_as_well_as_one_per_worker() {
 
 #[test]
 fn a_frame_longer_than_the_maximum_closes_its_session_at_the_header_and_no_other() {
-    let server = builder().message_max(1000).start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().message_max(1000).start(Framing::new, echo_server).unwrap();
     let mut other = dial(server.addresses()[0]);
     echo(&mut other, b"before");
     let mut stream = dial(server.addresses()[0]);
@@ -135,7 +135,7 @@ fn a_peer_that_never_reads_stops_its_own_session_until_the_write_stall_ends_it()
     let server = builder()
         .timeouts(timeouts)
         .start(Framing::new, async move |session: &mut ServerSession<Framing>| {
-            let result = netloom_demo::echo(session).await;
+            let result = echo_server(session).await;
             sender.send(result.err()).unwrap();
             result
         })
@@ -153,7 +153,7 @@ fn a_peer_that_never_reads_stops_its_own_session_until_the_write_stall_ends_it()
 
 #[test]
 fn sessions_beyond_the_limit_are_refused_politely_and_counted() {
-    let server = builder().sessions_max(2).start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().sessions_max(2).start(Framing::new, echo_server).unwrap();
     let mut first = dial(server.addresses()[0]);
     let mut second = dial(server.addresses()[0]);
     echo(&mut first, b"1");
@@ -169,7 +169,7 @@ fn sessions_beyond_the_limit_are_refused_politely_and_counted() {
 
 #[test]
 fn sessions_beyond_the_limit_of_an_address_are_refused_and_other_addresses_are_not() {
-    let server = builder().sessions_per_address_max(1).start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().sessions_per_address_max(1).start(Framing::new, echo_server).unwrap();
     let address = server.addresses()[0];
     let mut first = dial(address);
     echo(&mut first, b"1");
@@ -214,7 +214,7 @@ fn shutting_down_lets_busy_sessions_finish_and_cuts_those_that_do_not() {
 
 #[test]
 fn a_server_is_stopped_from_any_thread_and_its_port_is_free_again() {
-    let server = builder().start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().start(Framing::new, echo_server).unwrap();
     let address = server.addresses()[0];
     let mut stream = dial(address);
     echo(&mut stream, b"x");
@@ -223,7 +223,7 @@ fn a_server_is_stopped_from_any_thread_and_its_port_is_free_again() {
     let ended = server.wait();
     assert_eq!((ended.drained, ended.aborted), (1, 0));
     ends(&mut stream);
-    builder().tcp(address).start(Framing::new, netloom_demo::echo).unwrap();
+    builder().tcp(address).start(Framing::new, echo_server).unwrap();
 }
 
 #[test]
@@ -250,20 +250,19 @@ fn an_application_that_panics_ends_its_own_session_only() {
 
 #[test]
 fn a_port_in_use_is_bind_failed_with_the_address_in_the_text() {
-    let server = builder().start(Framing::new, netloom_demo::echo).unwrap();
+    let server = builder().start(Framing::new, echo_server).unwrap();
     let taken = server.addresses()[0];
     for workers in [1, 2] {
-        let error = Server::builder().tcp(taken).workers(workers).start(Framing::new, netloom_demo::echo);
+        let error = Server::builder().tcp(taken).workers(workers).start(Framing::new, echo_server);
         let error = error.map(drop).unwrap_err();
         assert_eq!(error.error().number(), -662);
         assert!(error.to_string().contains(&taken.to_string()), "{error}");
     }
     for address in ["192.0.2.1:1", "nonsense", "127.0.0.1:99999"] {
-        let error =
-            Server::builder().tcp(address).start(Framing::new, netloom_demo::echo).map(drop).unwrap_err();
+        let error = Server::builder().tcp(address).start(Framing::new, echo_server).map(drop).unwrap_err();
         assert!(error.to_string().contains(address), "{error}");
     }
-    let error = Server::builder().start(Framing::new, netloom_demo::echo).map(drop).unwrap_err();
+    let error = Server::builder().start(Framing::new, echo_server).map(drop).unwrap_err();
     assert_eq!(error.error(), Code::ServerNotStarted);
 }
 

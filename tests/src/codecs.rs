@@ -97,6 +97,10 @@ impl Codec for Upload {
     type Event<'a> = Part<'a>;
     type Message<'a> = &'a [u8];
 
+    fn under_way(&self) -> bool {
+        self.left.is_some()
+    }
+
     fn decode(&mut self, input: &mut [u8], _: &mut Outbox<'_>) -> Result<Step<FoundPart>> {
         match self.left {
             Some(_) if self.chunked => {

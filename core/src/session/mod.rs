@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::platform::{Platform, Transport};
 use crate::time::Instant;
-use sender::Left;
+use sender::{Large, Left};
 
 /// One connection: a transport, a codec and two queues.
 ///
@@ -95,6 +95,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// As for [`receive`](Self::receive).
     pub async fn receive_held(&mut self) -> Result<Option<(C::Event<'_>, Held<'_, P, C>)>> {
         let Some(found) = poll_fn(|cx| self.poll_found(cx)).await? else { return Ok(None) };
+        self.rx.make_room_behind(self.lent);
         let (unit, behind) = self.rx.split(&mut self.lent);
         match C::view(found, unit) {
             Ok(event) => Ok(Some((event, Held::new(behind, &mut self.sender)))),
@@ -106,14 +107,14 @@ impl<P: Platform, C: Codec> Session<P, C> {
     }
 
     /// [`Sender::send`], outside an event. While it waits for room it also reads, as far as the receive
-    /// queue has room, so that two peers that both send before they receive do not stop each other.
+    /// queue may grow, so that two peers that both send before they receive do not stop each other.
     ///
     /// # Errors
     /// As for [`Sender::send`].
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
         self.give_up();
         loop {
-            match self.sender.queue(message)? {
+            match self.sender.queue(message, Large::Direct)? {
                 None => return Ok(()),
                 Some(Left::NoRoom) => {
                     poll_fn(|cx| {
@@ -123,7 +124,9 @@ impl<P: Platform, C: Codec> Session<P, C> {
                     })
                     .await?;
                 }
-                Some(Left::Exhausted) => poll_fn(|cx| self.sender.poll_storage(cx)).await?,
+                Some(Left::Exhausted(least)) => {
+                    poll_fn(|cx| self.sender.poll_storage(least, cx)).await?;
+                }
                 Some(Left::Direct(mut body)) => {
                     return poll_fn(|cx| {
                         let sent = self.sender.poll_direct(&mut body, cx);
@@ -257,15 +260,17 @@ impl<P: Platform, C: Codec> Session<P, C> {
         })
     }
 
-    /// Reads once, as far as there is room without growing.
+    /// Reads once, as far as the receive queue may grow.
     fn read_meanwhile(&mut self, waiting: bool, cx: &mut Context<'_>) {
         if !waiting || !self.sender.may_read() {
             return;
         }
         // Bytes are held only once there is something to read.
-        let readable = self.sender.transport.poll_readable(cx).is_ready() && self.rx.has_room();
-        if readable && self.sender.poll_read(&mut self.rx, cx).is_ready() {
-            cx.waker().wake_by_ref();
+        if !self.rx.is_at_limit() && self.sender.transport.poll_readable(cx).is_ready() {
+            match self.sender.poll_read(&mut self.rx, cx) {
+                Poll::Ready(_) => cx.waker().wake_by_ref(),
+                Poll::Pending => self.rx.release_if_empty(),
+            }
         }
     }
 }

@@ -43,10 +43,19 @@ pub struct Sender<P: Platform, C> {
 pub(super) enum Left<'m> {
     /// There is no room now.
     NoRoom,
-    /// There are no bytes to queue it in now.
-    Exhausted,
+    /// There are no bytes to queue it in now; that many are needed.
+    Exhausted(usize),
     /// Larger than the queue, which is full of its beginning: this goes out behind it.
     Direct(&'m [u8]),
+}
+
+/// What to do with a message that does not fit the empty queue.
+#[derive(Clone, Copy)]
+pub(super) enum Large {
+    /// Its beginning is queued, and the rest goes out from where it lies.
+    Direct,
+    /// The queue grows, up to its limit, so that it is queued whole.
+    Whole,
 }
 
 /// An event: how many bytes from the front, and what was found in them.
@@ -108,42 +117,37 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// Queues `message`; waits only while there is no room for it.
     ///
     /// What is queued leaves in one write when the session next waits, when the queue is full, or on
-    /// [`flush`](Self::flush). A message larger than the queue is written from where it lies, without a copy.
+    /// [`flush`](Self::flush). A message that does not fit the empty queue (16 KiB on desktops; its storage on
+    /// boards) is written from where it lies, without a copy.
     ///
-    /// Cancel-safe, all or nothing, but for a message larger than the whole queue: when such a `send` is
-    /// dropped half way, the stream cannot be continued, and the session ends with
-    /// [`Code::InvalidSession`] at its next use.
+    /// Cancel-safe, all or nothing, but for such a message: when its `send` is dropped half way, the stream
+    /// cannot be continued, and the session ends with [`Code::InvalidSession`] at its next use.
+    /// [`try_send`](Self::try_send) has no such exception.
     ///
     /// # Errors
     /// [`Code::ConnectionClosed`] or [`Code::SessionExpired`] on an ended session, [`Code::WriteStalled`],
     /// [`Code::SendFailed`], [`Code::MessageTooLarge`] if the codec cannot express it.
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
         loop {
-            match self.queue(message)? {
+            match self.queue(message, Large::Direct)? {
                 None => return Ok(()),
                 Some(Left::NoRoom) => poll_fn(|cx| self.poll_flush(cx)).await?,
-                Some(Left::Exhausted) => poll_fn(|cx| self.poll_storage(cx)).await?,
+                Some(Left::Exhausted(least)) => poll_fn(|cx| self.poll_storage(least, cx)).await?,
                 Some(Left::Direct(mut body)) => return poll_fn(|cx| self.poll_direct(&mut body, cx)).await,
             }
         }
     }
 
-    /// Queues `message` now or fails; never waits, and leaves nothing behind when it fails.
+    /// Queues `message` now or fails; never waits, and leaves nothing behind when it fails. The empty queue
+    /// grows for it if need be, up to its limit (the longest message on desktops).
     ///
     /// # Errors
     /// [`Code::BufferFull`] if there is no room now, [`Code::MessageTooLarge`] if there never will be, and
     /// what [`send`](Self::send) fails with on an ended session.
     pub fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
-        match self.queue(message)? {
+        match self.queue(message, Large::Whole)? {
             None => Ok(()),
-            Some(Left::NoRoom | Left::Exhausted) => Err(Code::BufferFull.into()),
-            Some(Left::Direct(_)) => {
-                self.tx.truncate(0); // tx was empty
-                self.tx.release_if_empty();
-                self.state = State::Open;
-                self.sent.messages -= 1;
-                Err(Error::new(Code::MessageTooLarge).blame(Fault::Local))
-            }
+            Some(_) => Err(Code::BufferFull.into()),
         }
     }
 
@@ -152,8 +156,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// # Errors
     /// [`Code::WriteStalled`] or what the transport failed with.
     pub async fn flush(&mut self) -> Result<()> {
-        if let State::Ended(reason) = self.state {
-            return reason.error().map_or(Ok(()), Err);
+        match self.state {
+            State::Ended(reason) => return reason.error().map_or(Ok(()), Err),
+            State::Torn => return Err(self.cut(Code::InvalidSession.into())),
+            _ => {}
         }
         poll_fn(|cx| self.poll_flush(cx)).await
     }
@@ -253,7 +259,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
     }
 
-    pub(super) fn queue<'m>(&mut self, message: C::Message<'m>) -> Result<Option<Left<'m>>> {
+    pub(super) fn queue<'m>(&mut self, message: C::Message<'m>, large: Large) -> Result<Option<Left<'m>>> {
         match self.state {
             State::Open => {}
             State::Torn => return Err(self.cut(Code::InvalidSession.into())),
@@ -261,7 +267,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
         let before = self.tx.len();
         if self.tx.make_room(1) == Room::Exhausted {
-            return Ok(Some(Left::Exhausted));
+            return Ok(Some(Left::Exhausted(1)));
         }
         loop {
             let mut out = self.tx.outbox();
@@ -272,6 +278,19 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
                 Ok(body) => {
                     if before == 0 {
+                        if let Large::Whole = large {
+                            let least = self.tx.len() + body.len();
+                            self.tx.truncate(0);
+                            match self.tx.grow(least) {
+                                Room::Made => continue,
+                                Room::Exhausted => return Ok(Some(Left::Exhausted(least))),
+                                Room::Short => {
+                                    self.tx.release_if_empty();
+                                    return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
+                                }
+                            }
+                        }
+                        let mut out = self.tx.outbox();
                         // As much of the body as fits leaves with the head, in one write.
                         let (first, rest) = body.split_at(out.room());
                         out.put(first)?;
@@ -288,9 +307,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 Err(_) => {
                     if before == 0 {
                         self.tx.truncate(0);
-                        match self.tx.grow() {
+                        let least = self.tx.size() + 1;
+                        match self.tx.grow(least) {
                             Room::Made => continue,
-                            Room::Exhausted => return Ok(Some(Left::Exhausted)),
+                            Room::Exhausted => return Ok(Some(Left::Exhausted(least))),
                             Room::Short => {
                                 self.tx.release_if_empty();
                                 return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
@@ -350,8 +370,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Waits for bytes to queue in.
-    pub(super) fn poll_storage(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.tx.make_room(1) != Room::Exhausted {
+    pub(super) fn poll_storage(&mut self, least: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // A block that is too small is better used by another session meanwhile.
+        self.tx.release_if_empty();
+        if self.tx.grow(least) != Room::Exhausted {
             self.timing.fed();
             return Poll::Ready(Ok(()));
         }
@@ -398,10 +420,16 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let (at, due) = self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.spans, || self.clock.now());
         ready!(self.clock.poll_until(at, cx));
+        if self.timing.first_time(at) {
+            // The application looked away meanwhile, or so it may be: the transport is asked once more.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match due {
             Due::WriteStalled => return Poll::Ready(Err(self.cut(Code::WriteStalled.into()))),
             Due::MessageTimeout => self.fail(Code::MessageTimeout.into()),
             Due::Idle => self.close_with(CloseReason::Idle),
+            Due::BuffersExhausted => return Poll::Ready(Err(self.cut(Code::BuffersExhausted.into()))),
             Due::KeepAlive => {
                 self.timing.kept_alive(self.clock.now());
                 // Without room much is on its way already, and the write-stall time-out watches that.
@@ -485,14 +513,14 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     }
                 }
                 Room::Exhausted => {
-                    ready!(self.poll_storage(cx))?;
+                    ready!(self.poll_storage(C::REPLY_MAX, cx))?;
                     continue;
                 }
                 Room::Short => {}
             }
             match self.tx.is_empty() {
-                // The storage is held at a size below its limit.
-                true => _ = self.tx.grow(),
+                // What is held is too small; the next round asks for enough.
+                true => self.tx.release_if_empty(),
                 false => ready!(self.poll_flush(cx))?,
             }
         }
@@ -506,7 +534,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             drained => drained.is_pending(),
         };
-        let partial = !rx.filled().is_empty();
+        let waiting = !rx.filled().is_empty();
+        let partial = waiting || self.codec.under_way();
         if self.peer_finished {
             match partial {
                 false => self.close_with(CloseReason::Peer),
@@ -514,20 +543,24 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             }
             return Poll::Ready(Ok(()));
         }
-        if !partial {
+        if !waiting {
             rx.release_if_empty();
             if I::LENT {
                 match self.transport.poll_readable(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
-                    Poll::Pending => return self.poll_idle(partial, stalled, cx),
+                    Poll::Pending => {
+                        self.timing.fed(); // no storage is wanted
+                        return self.poll_idle(partial, stalled, cx);
+                    }
                 }
             }
         }
         match self.poll_read(rx, cx) {
             Poll::Ready(read) => Poll::Ready(read),
-            // Its time-out is running already.
-            Poll::Pending if self.timing.is_starved() => Poll::Pending,
+            Poll::Pending if self.timing.is_starved() => {
+                self.poll_wait(Wait::Receive { partial }, stalled, cx)
+            }
             Poll::Pending => {
                 rx.release_if_empty();
                 self.poll_idle(partial, stalled, cx)
@@ -546,7 +579,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Reads once into the room of `rx`.
     pub(super) fn poll_read<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Poll::Ready(room) = rx.poll_room(cx) else { return self.poll_exhausted(cx) };
+        let Poll::Ready(room) = rx.poll_room(cx) else {
+            self.timing.starved(|| self.clock.now()); // the wait that follows watches it
+            return Poll::Pending;
+        };
         self.timing.fed();
         if room.is_empty() {
             self.fail(Code::MessageTooLarge.into());
@@ -566,7 +602,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Whether there is reason to read while waiting to write.
     pub(super) fn may_read(&self) -> bool {
-        self.state == State::Open && !self.peer_finished
+        matches!(self.state, State::Open | State::Torn) && !self.peer_finished
     }
 
     /// Goes on with the end until it is over; see [`ending`](super::ending).
@@ -617,7 +653,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     self.tx.wait(cx);
                     return Poll::Pending;
                 }
-                Room::Short if self.tx.is_empty() => _ = self.tx.grow(),
+                Room::Short if self.tx.is_empty() => self.tx.release_if_empty(),
                 Room::Short => {
                     if ready!(self.poll_drain(cx)).is_err() {
                         return Poll::Ready(());
@@ -639,7 +675,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             if room.is_empty() {
                 return Poll::Pending;
             }
-            match ready!(self.transport.poll_read(cx, room)) {
+            let Poll::Ready(read) = self.transport.poll_read(cx, room) else {
+                rx.release_if_empty();
+                return Poll::Pending;
+            };
+            match read {
                 Ok(n @ 1..) if self.lingered < LINGER_MAX => {
                     self.lingered += u32::try_from(n).unwrap_or(LINGER_MAX);
                 }

@@ -65,6 +65,8 @@ pub(super) struct Timing {
     stalled_since: Instant,
     /// No storage was to be had since then; `NEVER` if there was.
     starved_since: Instant,
+    /// The moment last found to have passed.
+    overdue: Instant,
 }
 
 /// What a wait is for, and so what can end it.
@@ -88,6 +90,7 @@ pub(super) enum Due {
     Idle,
     MessageTimeout,
     WriteStalled,
+    BuffersExhausted,
 }
 
 impl Timing {
@@ -100,6 +103,7 @@ impl Timing {
             unit_since: Instant::NEVER,
             stalled_since: Instant::NEVER,
             starved_since: Instant::NEVER,
+            overdue: Instant::NEVER,
         }
     }
 
@@ -184,6 +188,9 @@ impl Timing {
             consider(self.stalled_since + spans.write_stall, Due::WriteStalled);
         }
         if let Wait::Receive { partial } = wait {
+            if self.starved_since != Instant::NEVER {
+                consider(self.starved_since + spans.write_stall, Due::BuffersExhausted);
+            }
             consider(self.quiet_since + spans.idle, Due::Idle);
             if partial {
                 consider(self.unit_since + spans.message, Due::MessageTimeout);
@@ -193,6 +200,11 @@ impl Timing {
             consider(self.kept_alive_at + spans.keep_alive, Due::KeepAlive);
         }
         next
+    }
+
+    /// Whether `at` is found to have passed for the first time.
+    pub(super) fn first_time(&mut self, at: Instant) -> bool {
+        core::mem::replace(&mut self.overdue, at) != at
     }
 
     pub(super) fn kept_alive(&mut self, now: Instant) {

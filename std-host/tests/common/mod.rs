@@ -5,8 +5,21 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use netloom::{Codec, ServerSession};
+
 /// Longer than anything here takes: a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sends every message back.
+pub(crate) async fn echo_server<C>(session: &mut ServerSession<C>) -> netloom::Result<()>
+where
+    C: for<'a> Codec<Event<'a> = <C as Codec>::Message<'a>>,
+{
+    while let Some((message, peer)) = session.receive().await? {
+        peer.send(message).await?;
+    }
+    Ok(())
+}
 
 pub(crate) fn dial(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
