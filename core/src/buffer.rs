@@ -90,6 +90,7 @@ impl<S: Storage> Queue<S> {
         self.storage.limit()
     }
 
+    #[inline]
     pub(crate) fn filled(&mut self) -> &mut [u8] {
         &mut self.storage.bytes()[self.head..self.tail]
     }
@@ -99,6 +100,7 @@ impl<S: Storage> Queue<S> {
     }
 
     /// Gives up the first `n` filled bytes.
+    #[inline]
     pub(crate) fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "more was consumed than was there");
         self.head += n;
@@ -146,13 +148,16 @@ impl<S: Storage> Queue<S> {
     }
 
     /// Makes room for `least` bytes if the storage can be held and, once compacted, has it.
+    #[inline]
     pub(crate) fn make_room(&mut self, least: usize) -> Room {
-        if self.storage.bytes().is_empty() && !self.storage.hold(least.min(self.storage.limit()).max(1)) {
+        let size = self.storage.bytes().len();
+        if size > 0 && size - self.tail >= least {
+            return Room::Made;
+        }
+        if size == 0 && !self.storage.hold(least.min(self.storage.limit()).max(1)) {
             return Room::Exhausted;
         }
-        if self.storage.bytes().len() - self.tail < least {
-            self.compact();
-        }
+        self.compact();
         match self.storage.bytes().len() - self.tail >= least {
             true => Room::Made,
             false => Room::Short,
@@ -178,6 +183,7 @@ impl<S: Storage> Queue<S> {
     }
 
     /// A writer into the room there is.
+    #[inline]
     pub(crate) fn outbox(&mut self) -> Outbox<'_> {
         Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
     }

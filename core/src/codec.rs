@@ -33,7 +33,7 @@ pub trait Codec {
 
     /// Interprets a prefix of `input`, in place if it likes; automatic replies go to `out`.
     ///
-    /// May be called without input. Each step makes progress: it consumes bytes, or asks for more.
+    /// Called without input only while a message is [`under_way`](Self::under_way). Each step makes progress: it consumes bytes, or asks for more.
     /// (Two events of no bytes after each other are a codec's bug and panic.)
     ///
     /// # Errors
@@ -55,7 +55,7 @@ pub trait Codec {
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]>;
 
     /// Whether a message is under way although all its bytes so far were dealt with: a body between two
-    /// pieces. Such a session is not idle, and the stream must not end there.
+    /// pieces, or before its end is said. Such a session is not idle, and the stream must not end there.
     fn under_way(&self) -> bool {
         false
     }

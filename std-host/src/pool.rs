@@ -11,7 +11,13 @@ use std::task::{Context, Waker};
 use netloom_core::Storage;
 
 /// The smallest block: what one read takes at most of a busy connection.
-pub(crate) const BLOCK: usize = 16 * 1024;
+///
+/// 16 KiB less what an allocator keeps with it. With the 16 bytes a receive and a send block would lie 16 bytes apart
+/// in the low 12 bits of their addresses, and an echo's next read would wait for its last write, which the processor
+/// takes for the same place: 17 ns a message instead of 10.
+pub(crate) const BLOCK: usize = 16 * 1024 - MARGIN;
+
+const MARGIN: usize = 16;
 
 /// Free bytes that are kept in each class rather than given back to the system.
 const KEPT: usize = 4 * 1024 * 1024;
@@ -21,6 +27,7 @@ pub(crate) struct Pool {
     /// Bytes lent now.
     lent: Cell<usize>,
     waiting: RefCell<Vec<Waker>>,
+    somebody_waits: Cell<bool>,
 }
 
 /// The pool, for one purpose: as far as its bytes may be lent for it.
@@ -31,6 +38,8 @@ pub(crate) struct Lender {
 
 struct Class {
     size: usize,
+    /// Free blocks that are kept.
+    kept: usize,
     free: RefCell<Vec<Box<[u8]>>>,
 }
 
@@ -39,11 +48,19 @@ impl Pool {
     /// reading, one for writing.
     pub(crate) fn lenders(largest: usize, cap: usize) -> (Rc<Lender>, Rc<Lender>) {
         let largest = largest.max(BLOCK);
-        let sizes = std::iter::successors(Some(BLOCK), |size| size.checked_mul(4));
+        let sizes = std::iter::successors(Some(BLOCK), |size| {
+            (size + MARGIN).checked_mul(4).map(|size| size - MARGIN)
+        });
         let sizes = sizes.take_while(|size| *size < largest).chain([largest]);
-        let classes = sizes.map(|size| Class { size, free: RefCell::default() }).collect();
+        let classes =
+            sizes.map(|size| Class { size, kept: (KEPT / size).max(1), free: RefCell::default() }).collect();
         let cap = cap.max(largest.saturating_mul(4));
-        let pool = Rc::new(Self { classes, lent: Cell::new(0), waiting: RefCell::default() });
+        let pool = Rc::new(Self {
+            classes,
+            lent: Cell::new(0),
+            waiting: RefCell::default(),
+            somebody_waits: Cell::new(false),
+        });
         let lender = |cap| Rc::new(Lender { pool: pool.clone(), cap });
         (lender(cap / 4 * 3), lender(cap))
     }
@@ -52,29 +69,40 @@ impl Pool {
         self.classes.last().map_or(0, |class| class.size)
     }
 
+    #[inline]
     fn class(&self, size: usize) -> Option<&Class> {
         self.classes.iter().find(|class| class.size >= size)
     }
 
+    #[inline]
     fn take(&self, least: usize, instead_of: usize, cap: usize) -> Option<Box<[u8]>> {
         let class = self.class(least)?;
-        let lent = self.lent.get() - instead_of + class.size;
-        if lent > cap {
+        let lent = self.lent.get() + class.size;
+        if lent - instead_of > cap {
             return None;
         }
-        self.lent.set(lent + instead_of);
+        self.lent.set(lent);
         let block = class.free.borrow_mut().pop();
         Some(block.unwrap_or_else(|| vec![0; class.size].into_boxed_slice()))
     }
 
+    #[inline]
     fn give_back(&self, block: Box<[u8]>) {
         self.lent.set(self.lent.get() - block.len());
         if let Some(class) = self.class(block.len()) {
             let mut free = class.free.borrow_mut();
-            if (free.len() + 1) * class.size <= KEPT.max(class.size) {
+            if free.len() < class.kept {
                 free.push(block);
             }
         }
+        if self.somebody_waits.get() {
+            self.wake_waiting();
+        }
+    }
+
+    #[cold]
+    fn wake_waiting(&self) {
+        self.somebody_waits.set(false);
         let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -82,14 +110,15 @@ impl Pool {
 
 impl Lender {
     pub(crate) fn lend(self: &Rc<Self>) -> Lent {
-        Lent { lender: self.clone(), block: None }
+        Lent { lender: self.clone(), block: Box::default() }
     }
 }
 
 /// Storage for one queue: a block of the worker's pool while there is something in it.
 pub struct Lent {
     lender: Rc<Lender>,
-    block: Option<Box<[u8]>>,
+    /// Empty while nothing is lent.
+    block: Box<[u8]>,
 }
 
 impl Storage for Lent {
@@ -101,19 +130,21 @@ impl Storage for Lent {
 
     #[inline]
     fn hold(&mut self, least: usize) -> bool {
-        let held = self.block.as_deref().unwrap_or_default();
-        if !held.is_empty() && held.len() >= least {
+        if !self.block.is_empty() && self.block.len() >= least {
             return true;
         }
-        let Some(mut block) = self.lender.pool.take(least, held.len(), self.lender.cap) else { return false };
-        block[..held.len()].copy_from_slice(held);
-        if let Some(held) = self.block.replace(block) {
-            self.lender.pool.give_back(held);
+        let Lender { pool, cap } = &*self.lender;
+        let Some(block) = pool.take(least, self.block.len(), *cap) else { return false };
+        let held = std::mem::replace(&mut self.block, block);
+        if !held.is_empty() {
+            self.block[..held.len()].copy_from_slice(&held);
+            pool.give_back(held);
         }
         true
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) {
+        self.lender.pool.somebody_waits.set(true);
         let mut waiting = self.lender.pool.waiting.borrow_mut();
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
@@ -122,13 +153,13 @@ impl Storage for Lent {
 
     #[inline]
     fn bytes(&mut self) -> &mut [u8] {
-        self.block.as_deref_mut().unwrap_or_default()
+        &mut self.block
     }
 
     #[inline]
     fn release(&mut self) {
-        if let Some(block) = self.block.take() {
-            self.lender.pool.give_back(block);
+        if !self.block.is_empty() {
+            self.lender.pool.give_back(std::mem::take(&mut self.block));
         }
     }
 }
@@ -151,8 +182,8 @@ mod tests {
         assert_eq!(lent.bytes().len(), BLOCK);
         lent.bytes()[BLOCK - 1] = 7;
         assert!(lent.hold(BLOCK + 1));
-        assert_eq!((lent.bytes().len(), lent.bytes()[BLOCK - 1]), (4 * BLOCK, 7));
-        assert!(lent.hold(4 * BLOCK + 1));
+        assert_eq!((lent.bytes().len(), lent.bytes()[BLOCK - 1]), (65_520, 7));
+        assert!(lent.hold(65_521));
         assert_eq!((lent.bytes().len(), lender.pool.lent.get()), (100_000, 100_000));
         assert!(!lent.hold(100_001));
         drop(lent);

@@ -77,7 +77,13 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// What ended the session: the peer's fault, a failed transport, a time-out. The goodbye was sent by
     /// then, if one could be.
     pub async fn receive(&mut self) -> Result<Option<(C::Event<'_>, &mut Sender<P, C>)>> {
-        let Some(found) = poll_fn(|cx| self.poll_found(cx)).await? else { return Ok(None) };
+        let found = match self.found_already() {
+            Some(found) => found,
+            None => match poll_fn(|cx| self.poll_found(cx)).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
         match C::view(found, &self.rx.filled()[..self.lent]) {
             Ok(event) => Ok(Some((event, &mut self.sender))),
             Err(error) => {
@@ -113,6 +119,9 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// As for [`Sender::send`].
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
         self.give_up();
+        if self.sender.queued_already(message) {
+            return Ok(());
+        }
         loop {
             match self.sender.queue(message, Large::Direct)? {
                 None => return Ok(()),
@@ -246,6 +255,16 @@ impl<P: Platform, C: Codec> Session<P, C> {
         self.sender.fail(error);
     }
 
+    /// The next event if all of it is here: the short way for messages that came together.
+    #[inline]
+    fn found_already(&mut self) -> Option<C::Found> {
+        self.give_up();
+        let (n, found) = self.sender.event_already(&mut self.rx)?;
+        self.lent = n;
+        Some(found)
+    }
+
+    #[inline]
     fn give_up(&mut self) {
         self.rx.consume(core::mem::take(&mut self.lent));
     }

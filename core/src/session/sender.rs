@@ -34,6 +34,8 @@ pub struct Sender<P: Platform, C> {
     peer_finished: bool,
     /// The last step was an event of no bytes.
     stood_still: bool,
+    /// The transport was asked whether it is readable, and has woken us since or will.
+    asked: bool,
     /// When the end began, then when it must be over.
     end_by: Instant,
     lingered: u32,
@@ -87,6 +89,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             opened_at: now,
             peer_finished: false,
             stood_still: false,
+            asked: false,
             end_by: Instant::NEVER,
             lingered: 0,
         }
@@ -109,6 +112,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             opened_at: self.opened_at,
             peer_finished: self.peer_finished,
             stood_still: false,
+            asked: false,
             end_by: self.end_by,
             lingered: self.lingered,
         }
@@ -128,6 +132,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// [`Code::ConnectionClosed`] or [`Code::SessionExpired`] on an ended session, [`Code::WriteStalled`],
     /// [`Code::SendFailed`], [`Code::MessageTooLarge`] if the codec cannot express it.
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
+        if self.queued_already(message) {
+            return Ok(());
+        }
         loop {
             match self.queue(message, Large::Direct)? {
                 None => return Ok(()),
@@ -256,6 +263,26 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             CloseReason::Failed(error) => error,
             CloseReason::Shutdown => Code::ShuttingDown.into(),
             CloseReason::Local | CloseReason::Peer => Code::ConnectionClosed.into(),
+        }
+    }
+
+    /// Queues `message` if it fits the room at hand: the short way.
+    #[inline]
+    pub(super) fn queued_already(&mut self, message: C::Message<'_>) -> bool {
+        if self.state != State::Open {
+            return false;
+        }
+        let before = self.tx.len();
+        let mut out = self.tx.outbox();
+        match self.codec.encode(message, &mut out) {
+            Ok(body) if out.put(body).is_ok() => {
+                self.queued();
+                true
+            }
+            _ => {
+                self.tx.truncate(before);
+                false
+            }
         }
     }
 
@@ -441,6 +468,52 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         Poll::Ready(Ok(()))
     }
 
+    /// The next event in `rx` if all of it is here and no reply needs room: the short way for messages that
+    /// came together. Whatever else it finds, [`poll_event`](Self::poll_event) goes on with.
+    #[inline]
+    pub(super) fn event_already<I: Inbox>(&mut self, rx: &mut I) -> Option<Located<C::Found>> {
+        while C::REPLY_MAX == 0 && self.state == State::Open {
+            let input = rx.filled();
+            if input.is_empty() {
+                break;
+            }
+            match self.codec.decode(input, &mut Outbox::new(&mut [], &mut 0)) {
+                Ok(Step::NeedInput) => break,
+                step => {
+                    if let Some(located) = self.settle(rx, step) {
+                        return Some(located);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Does what a step of the codec says. The event, if it is one.
+    #[inline]
+    fn settle<I: Inbox>(&mut self, rx: &mut I, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
+        match step {
+            Ok(Step::Event(n, found)) => {
+                self.progress(n, n > 0 || !self.stood_still);
+                self.stood_still = n == 0;
+                self.received.messages += 1;
+                self.timing.moved();
+                return Some((n, found));
+            }
+            Ok(Step::Quiet(n)) => {
+                self.progress(n, n > 0);
+                rx.consume(n);
+            }
+            Ok(Step::Goodbye(n)) => {
+                rx.consume(n);
+                self.close_with(CloseReason::Peer);
+            }
+            Ok(Step::NeedInput) => {}
+            Err(error) => self.fail(error),
+        }
+        None
+    }
+
     /// The next event in `rx`. `None` when the session
     /// has ended in order. This is the whole engine: it decodes, writes, reads, waits and ends.
     pub(super) fn poll_event<I: Inbox>(
@@ -463,22 +536,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             }
             match ready!(self.poll_decode(rx, cx))? {
                 Ok(Step::NeedInput) => ready!(self.poll_starved(rx, cx))?,
-                Ok(Step::Quiet(n)) => {
-                    self.progress(n, true);
-                    rx.consume(n);
+                step => {
+                    if let Some(located) = self.settle(rx, step) {
+                        return Poll::Ready(Ok(Some(located)));
+                    }
                 }
-                Ok(Step::Event(n, found)) => {
-                    self.progress(n, n > 0 || !self.stood_still);
-                    self.stood_still = n == 0;
-                    self.received.messages += 1;
-                    self.timing.moved();
-                    return Poll::Ready(Ok(Some((n, found))));
-                }
-                Ok(Step::Goodbye(n)) => {
-                    rx.consume(n);
-                    self.close_with(CloseReason::Peer);
-                }
-                Err(error) => self.fail(error),
             }
         }
     }
@@ -499,6 +561,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         rx: &mut I,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<Step<C::Found>>>> {
+        if !self.codec.under_way() && rx.filled().is_empty() {
+            return Poll::Ready(Ok(Ok(Step::NeedInput)));
+        }
         loop {
             if C::REPLY_MAX == 0 {
                 let step = self.codec.decode(rx.filled(), &mut Outbox::new(&mut [], &mut 0));
@@ -545,11 +610,13 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
         if !waiting {
             rx.release_if_empty();
-            if I::LENT {
+            // Asked before storage is held; but once it was asked and woke us, reading tells as much.
+            if I::LENT && !core::mem::take(&mut self.asked) {
                 match self.transport.poll_readable(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
                     Poll::Pending => {
+                        self.asked = true;
                         self.timing.fed(); // no storage is wanted
                         return self.poll_idle(partial, stalled, cx);
                     }
