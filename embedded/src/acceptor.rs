@@ -24,7 +24,7 @@ use crate::memory::SocketMemory;
 use crate::tcp::Tcp;
 
 /// How long a handshake may take before its socket is taken back: SYNs alone must not shut the door.
-const OPENING: Duration = Duration::from_secs(5);
+const OPENING: Duration = Duration::from_secs(10);
 
 /// How long the peer has to acknowledge what was sent last and to end too.
 const LEAVING: Duration = Duration::from_secs(5);

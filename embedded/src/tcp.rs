@@ -9,6 +9,10 @@ use embassy_net::IpAddress;
 use embassy_net::tcp::{State, TcpSocket};
 use netloom_core::{Code, Error, Result, Transport};
 
+/// TCP's own keep-alive. It finds peers that vanished, and it sets going again what smoltcp 0.13 stops when
+/// the wrong segments are lost: 2 of 100 transfers at 10 % loss had no timer left at either end.
+const KEEP_ALIVE: embassy_time::Duration = embassy_time::Duration::from_secs(10);
+
 /// A TCP connection of embassy-net's.
 ///
 /// Nagle's algorithm is off, and nothing here waits for acknowledgements: a `flush` that did would make each
@@ -21,6 +25,7 @@ impl<'d> Tcp<'d> {
     /// Takes over a connected socket.
     pub fn new(mut socket: TcpSocket<'d>) -> Self {
         socket.set_nagle_enabled(false);
+        socket.set_keep_alive(Some(KEEP_ALIVE));
         Self { socket }
     }
 

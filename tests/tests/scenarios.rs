@@ -24,6 +24,10 @@ macro_rules! on_seeds {
 }
 
 on_seeds! { 300:
+    a_board_serves_more_clients_than_it_has_sessions
+    a_client_too_many_gets_a_goodbye_and_no_reset
+    a_peer_that_vanishes_gives_its_session_back
+    a_board_that_cannot_connect_is_told_why
     echo_is_exact_however_it_is_cut
     queued_output_leaves_in_one_write
     nothing_is_lost_when_receive_is_dropped

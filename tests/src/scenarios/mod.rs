@@ -12,8 +12,11 @@
 //! | `held` | heads that stay, protocols that change |
 //! | `waiting` | handlers that wait elsewhere, automatic replies |
 //! | `lending` | blocks that run out |
+//! | `board` | the host of microcontrollers: more clients than sessions, vanishing peers |
 //! | `frames` | embassy-net stacks on simulated Ethernet |
 
+#[cfg(feature = "embassy")]
+mod board;
 mod broken;
 mod cancel;
 mod echo;
@@ -35,17 +38,22 @@ use netloom_core::{Code, Duration, Error, Result};
 pub type Scenario = (&'static str, fn(u64));
 
 macro_rules! table {
-    ($($module:ident: $($name:ident)*;)*) => {
+    (board: $($board:ident)*; $($module:ident: $($name:ident)*;)*) => {
         /// Every scenario.
         pub const ALL: &[Scenario] = &[
             $($((stringify!($name), $module::$name),)*)*
             #[cfg(feature = "embassy")]
             ("tcp_is_exact_through_loss", frames::tcp_is_exact_through_loss),
+            $(#[cfg(feature = "embassy")] (stringify!($board), board::$board),)*
         ];
     };
 }
 
 table! {
+    board: a_board_serves_more_clients_than_it_has_sessions
+        a_client_too_many_gets_a_goodbye_and_no_reset
+        a_peer_that_vanishes_gives_its_session_back
+        a_board_that_cannot_connect_is_told_why;
     echo: echo_is_exact_however_it_is_cut
         queued_output_leaves_in_one_write;
     cancel: nothing_is_lost_when_receive_is_dropped
