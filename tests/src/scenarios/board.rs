@@ -99,7 +99,8 @@ pub(super) fn a_board_serves_more_clients_than_it_has_sessions(seed: u64) {
             for _ in 0..2 {
                 while let Err(error) = visit(world, *stack, memory).await {
                     // A SYN may meet only sockets that are still leaving; a handshake may lose too much.
-                    let network = [Code::ConnectionClosed, Code::ConnectionTimeout, Code::WriteStalled];
+                    use Code::{ConnectionClosed, ConnectionTimeout, MessageTimeout, WriteStalled};
+                    let network = [ConnectionClosed, ConnectionTimeout, MessageTimeout, WriteStalled];
                     let allowed = error == Code::ConnectionRefused || bad && network.contains(&error.code());
                     assert!(allowed, "{error}");
                     world.sleep(secs(1)).await;
