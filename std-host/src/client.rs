@@ -108,10 +108,16 @@ impl Connector {
         codec: C,
     ) -> Result<ClientSession<C>, ConnectError> {
         let stream = self.stream(&address.to_address()).await?;
+        Ok(self.open(stream, codec))
+    }
+
+    /// A session on a stream that is connected already, by a proxy or with socket options of its own. Its
+    /// runtime must be the one that polls the session.
+    pub fn open<C: Codec>(&self, stream: TcpStream, codec: C) -> ClientSession<C> {
         let limit = self.options.message_max.saturating_add(64).max(BLOCK);
         let queues = (Heap::new(BLOCK, limit), Heap::new(BLOCK, limit));
         let clock = TokioClock::new(Instant::now());
-        Ok(Session::open(Tcp::new(stream), codec, queues, clock, self.options))
+        Session::open(Tcp::new(stream), codec, queues, clock, self.options)
     }
 
     async fn stream(&self, address: &str) -> Result<TcpStream, ConnectError> {

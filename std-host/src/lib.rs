@@ -67,3 +67,8 @@ pub use pool::Lent;
 pub use server::{Builder, Ended, Server, ServerStats, StartError, Stopper};
 pub use tcp::Tcp;
 pub use worker::{ServerPlatform, ServerSession};
+
+/// The examples of the README compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

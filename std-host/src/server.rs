@@ -114,7 +114,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Code::BindFailed`] with the address and the system's reason;
-    /// [`Code::ServerNotStarted`] if there is no address or a thread cannot be made.
+    /// [`Code::ServerNotStarted`] if there is no address, or a thread or its runtime cannot be made.
     pub fn start<C, N, A>(self, codec: N, app: A) -> Result<Server, StartError>
     where
         C: Codec + 'static,
@@ -140,6 +140,7 @@ impl Builder {
         let admission = Admission::new(self.sessions_max, self.sessions_per_address_max);
         let mut server =
             Server { addresses, workers: Vec::new(), phase: Arc::new(phase), admission: admission.clone() };
+        let (ready, told) = std::sync::mpsc::sync_channel(self.workers);
         for (number, share) in shares.into_iter().enumerate() {
             let plan = Plan {
                 intakes: share.intakes,
@@ -150,12 +151,18 @@ impl Builder {
                 buffers_max: self.buffers_max,
                 codec: codec.clone(),
                 app: app.clone(),
+                ready: ready.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("netloom-{number}"));
             let worker = thread
                 .spawn(move || plan.run())
                 .map_err(|error| StartError::new(Code::ServerNotStarted, "", error))?;
             server.workers.push(worker);
+        }
+        drop(ready);
+        for _ in 0..self.workers {
+            let word = told.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended at once")));
+            word.map_err(|error| StartError::new(Code::ServerNotStarted, "", error))?;
         }
         Ok(server)
     }
@@ -189,7 +196,7 @@ fn deal(mut listeners: Vec<TcpListener>, shares: &mut [Share]) {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
-    workers: Vec<JoinHandle<io::Result<Tally>>>,
+    workers: Vec<JoinHandle<Tally>>,
     phase: Arc<watch::Sender<Phase>>,
     admission: Arc<Admission>,
 }
@@ -269,11 +276,10 @@ impl Server {
         let mut ended = Ended::default();
         for worker in self.workers.drain(..) {
             match worker.join() {
-                Ok(Ok(tally)) => {
+                Ok(tally) => {
                     ended.drained += tally.drained;
                     ended.aborted += tally.aborted;
                 }
-                Ok(Err(error)) => tracing::error!(%error, "a worker could not work"),
                 Err(panic) if std::thread::panicking() => drop(panic),
                 Err(panic) => std::panic::resume_unwind(panic),
             }

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, Waker};
 
 use netloom_core::{Clock, Code, Codec, Duration, Instant, Options, Platform, Result, Session, Timeouts};
@@ -94,6 +95,8 @@ pub(crate) struct Plan<N, A> {
     pub(crate) buffers_max: usize,
     pub(crate) codec: N,
     pub(crate) app: A,
+    /// Told once the worker accepts, or why it cannot.
+    pub(crate) ready: SyncSender<io::Result<()>>,
 }
 
 /// How a worker's sessions ended while it stopped.
@@ -186,9 +189,19 @@ where
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
     /// Runs until the server stops and all sessions have ended.
-    pub(crate) fn run(self) -> io::Result<Tally> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-        runtime.block_on(self.work())
+    pub(crate) fn run(self) -> Tally {
+        let ready = self.ready.clone();
+        // Whoever started the worker waits for the word; if it does not, nobody needs to know.
+        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime.block_on(self.work()).unwrap_or_else(|error| {
+                let _ = ready.send(Err(error));
+                Tally::default()
+            }),
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                Tally::default()
+            }
+        }
     }
 
     async fn work(mut self) -> io::Result<Tally> {
@@ -225,6 +238,7 @@ where
                 Intake::Handed(handed) => _ = spawn_local(take_over(handed, host.clone())),
             }
         }
+        let _ = self.ready.send(Ok(()));
         let mut deadline = match self.phase.wait_for(|phase| *phase != Phase::Running).await {
             Ok(phase) => phase.deadline(),
             Err(_) => std::time::Instant::now(), // the server is gone without a word

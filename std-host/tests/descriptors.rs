@@ -3,7 +3,7 @@
 mod common;
 
 use common::{dial, echo, echo_server, eventually};
-use netloom::{Framing, Server};
+use netloom::{Code, Framing, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[test]
@@ -24,6 +24,11 @@ fn accepting_backs_off_while_descriptors_are_exhausted_and_resumes_when_they_ret
     socket.connect(&address.into()).unwrap();
     eventually("accepting fails", || server.stats().accept_errors > 1);
     echo(&mut first, b"sessions that are there go on");
+
+    // With one descriptor a server can listen, but not make its runtime: it says so instead of running without.
+    taken.pop();
+    let error = Server::builder().tcp("127.0.0.1:0").workers(1).start(Framing::new, echo_server);
+    assert_eq!(error.map(drop).unwrap_err().error(), Code::ServerNotStarted);
 
     drop(taken);
     let mut second = socket.into();
