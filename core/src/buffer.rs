@@ -5,7 +5,7 @@
 //!          0        head     tail     len
 //! ```
 //!
-//! A [`Queue`] is the only thing that knows `head` and `tail`. Its one invariant: filled bytes are never lost
+//! A queue is the only thing that knows `head` and `tail`. Its one invariant: filled bytes are never lost
 //! and never move while somebody has borrowed them.
 
 use core::task::{Context, Poll};
