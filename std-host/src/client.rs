@@ -14,7 +14,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::address::ToAddress;
 use crate::clock::TokioClock;
 use crate::heap::Heap;
-use crate::pool::BLOCK;
 use crate::tcp::Tcp;
 
 /// What a client's session runs on; everything in it is `Send`.
@@ -28,6 +27,9 @@ impl Platform for ClientPlatform {
 
 /// A client's session.
 pub type ClientSession<C> = Session<ClientPlatform, C>;
+
+/// Bytes of each queue to begin with; less than a server's, because a client keeps them. (Why less 16: `pool::BLOCK`.)
+const QUEUE: usize = 16 * 1024 - 16;
 
 /// Connects to `address` with the default options of a [`Connector`].
 ///
@@ -114,8 +116,8 @@ impl Connector {
     /// A session on a stream that is connected already, by a proxy or with socket options of its own. Its
     /// runtime must be the one that polls the session.
     pub fn open<C: Codec>(&self, stream: TcpStream, codec: C) -> ClientSession<C> {
-        let limit = self.options.message_max.saturating_add(64).max(BLOCK);
-        let queues = (Heap::new(BLOCK, limit), Heap::new(BLOCK, limit));
+        let limit = self.options.message_max.saturating_add(64).max(QUEUE);
+        let queues = (Heap::new(QUEUE, limit), Heap::new(QUEUE, limit));
         let clock = TokioClock::new(Instant::now());
         Session::open(Tcp::new(stream), codec, queues, clock, self.options)
     }

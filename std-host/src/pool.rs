@@ -12,10 +12,10 @@ use netloom_core::Storage;
 
 /// The smallest block: what one read takes at most of a busy connection.
 ///
-/// 16 KiB less what an allocator keeps with it. With the 16 bytes a receive and a send block would lie 16 bytes apart
+/// 64 KiB less what an allocator keeps with it: eight messages of 8 KB leave in one write. With the 16 bytes a receive and a send block would lie 16 bytes apart
 /// in the low 12 bits of their addresses, and an echo's next read would wait for its last write, which the processor
 /// takes for the same place: 17 ns a message instead of 10.
-pub(crate) const BLOCK: usize = 16 * 1024 - MARGIN;
+pub(crate) const BLOCK: usize = 64 * 1024 - MARGIN;
 
 const MARGIN: usize = 16;
 
@@ -176,16 +176,16 @@ mod tests {
 
     #[test]
     fn a_block_grows_through_the_classes_and_keeps_its_content() {
-        let (lender, _) = Pool::lenders(100_000, 0);
+        let (lender, _) = Pool::lenders(400_000, 0);
         let mut lent = lender.lend();
         assert!(lent.hold(1));
         assert_eq!(lent.bytes().len(), BLOCK);
         lent.bytes()[BLOCK - 1] = 7;
         assert!(lent.hold(BLOCK + 1));
-        assert_eq!((lent.bytes().len(), lent.bytes()[BLOCK - 1]), (65_520, 7));
-        assert!(lent.hold(65_521));
-        assert_eq!((lent.bytes().len(), lender.pool.lent.get()), (100_000, 100_000));
-        assert!(!lent.hold(100_001));
+        assert_eq!((lent.bytes().len(), lent.bytes()[BLOCK - 1]), (262_128, 7));
+        assert!(lent.hold(262_129));
+        assert_eq!((lent.bytes().len(), lender.pool.lent.get()), (400_000, 400_000));
+        assert!(!lent.hold(400_001));
         drop(lent);
         assert_eq!(lender.pool.lent.get(), 0);
     }

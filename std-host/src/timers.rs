@@ -7,6 +7,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use netloom_core::Instant;
@@ -21,16 +23,30 @@ pub(crate) struct Timers {
     numbers: Cell<u64>,
     /// What is due first has changed.
     sooner: Notify,
+    /// The time when it was last asked for.
+    told: Cell<Instant>,
+    /// How often it was told since.
+    tellings: Cell<u32>,
+    /// The thread has slept since.
+    slept: Arc<AtomicBool>,
 }
 
+/// So many sessions are told the same time before the system is asked again, unless the thread sleeps. A clock that is
+/// cold in the cache costs as much as a hundred instructions, and time-outs are in milliseconds.
+const TELLINGS_MAX: u32 = 32;
+
 impl Timers {
-    pub(crate) fn new() -> Self {
+    /// `slept` is to be set whenever the thread may have slept.
+    pub(crate) fn new(slept: Arc<AtomicBool>) -> Self {
         Self {
             epoch: TokioInstant::now(),
             waiting: RefCell::default(),
             reached: Cell::default(),
             numbers: Cell::default(),
             sooner: Notify::new(),
+            told: Cell::default(),
+            tellings: Cell::new(TELLINGS_MAX),
+            slept,
         }
     }
 
@@ -39,9 +55,24 @@ impl Timers {
         self.numbers.replace(self.numbers.get() + 1)
     }
 
+    /// The time, which may be as old as the last [`TELLINGS_MAX`] tellings.
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
+        if self.tellings.get() >= TELLINGS_MAX || self.slept.load(Relaxed) {
+            self.ask();
+        }
+        self.tellings.set(self.tellings.get() + 1);
+        self.told.get()
+    }
+
+    /// Asks the system for the time.
+    fn ask(&self) -> Instant {
+        self.slept.store(false, Relaxed);
+        self.tellings.set(0);
         let elapsed = self.epoch.elapsed();
-        Instant::from_micros(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()))
+        let now = Instant::from_micros(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()));
+        self.told.set(now);
+        now
     }
 
     /// Wakes whoever is due, for ever.
@@ -62,7 +93,7 @@ impl Timers {
     }
 
     fn wake_due(&self) {
-        let now = self.now();
+        let now = self.ask();
         self.reached.set(now);
         let later = self.waiting.borrow_mut().split_off(&(now, u64::MAX));
         let due = self.waiting.replace(later);
@@ -149,7 +180,7 @@ mod tests {
     fn run<F: Future>(test: impl FnOnce(Rc<Timers>) -> F) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
-            let timers = Rc::new(Timers::new());
+            let timers = Rc::new(Timers::new(Arc::default()));
             tokio::select! {
                 () = timers.run() => unreachable!("timers run for ever"),
                 _ = test(timers.clone()) => {}
@@ -188,6 +219,21 @@ mod tests {
                 until(&mut timer, base.as_micros() / 1_000_000 + seconds).await;
             }
         });
+    }
+
+    #[test]
+    fn the_system_is_asked_again_after_a_sleep_and_after_many_tellings() {
+        let slept = Arc::new(AtomicBool::new(false));
+        let timers = Timers::new(slept.clone());
+        let first = timers.now();
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(timers.now(), first);
+        slept.store(true, Relaxed);
+        let second = timers.now();
+        assert!(second > first);
+        std::thread::sleep(Duration::from_millis(1));
+        let told: Vec<_> = (0..TELLINGS_MAX).map(|_| timers.now()).collect();
+        assert!(told[0] == second && told[31] > second, "{told:?}");
     }
 
     #[test]

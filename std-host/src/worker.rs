@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdS
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, Waker};
 
@@ -192,8 +192,14 @@ where
     pub(crate) fn run(self) -> Tally {
         let ready = self.ready.clone();
         // Whoever started the worker waits for the word; if it does not, nobody needs to know.
-        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime.block_on(self.work()).unwrap_or_else(|error| {
+        let slept = Arc::new(AtomicBool::new(true));
+        let wake = slept.clone();
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_unpark(move || wake.store(true, Relaxed))
+            .build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.work(slept)).unwrap_or_else(|error| {
                 let _ = ready.send(Err(error));
                 Tally::default()
             }),
@@ -204,12 +210,12 @@ where
         }
     }
 
-    async fn work(mut self) -> io::Result<Tally> {
+    async fn work(mut self, slept: Arc<AtomicBool>) -> io::Result<Tally> {
         // A queue holds a whole unit: the message and its framing.
         let largest = self.options.message_max.saturating_add(64);
         let (reading, writing) = Pool::lenders(largest, self.buffers_max);
         let local = Rc::new(Local {
-            timers: Timers::new(),
+            timers: Timers::new(slept),
             reading,
             writing,
             roster: Roster::default(),

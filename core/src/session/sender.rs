@@ -121,8 +121,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// Queues `message`; waits only while there is no room for it.
     ///
     /// What is queued leaves in one write when the session next waits, when the queue is full, or on
-    /// [`flush`](Self::flush). A message that does not fit the empty queue (16 KiB on desktops; its storage on
-    /// boards) is written from where it lies, without a copy.
+    /// [`flush`](Self::flush). A message that does not fit the empty queue (64 KiB in a desktop's server, 16 KiB in its
+    /// client; its storage on boards) is written from where it lies, without a copy.
     ///
     /// Cancel-safe, all or nothing, but for such a message: when its `send` is dropped half way, the stream
     /// cannot be continued, and the session ends with [`Code::InvalidSession`] at its next use.
