@@ -34,6 +34,8 @@ pub(crate) struct Pool {
 pub(crate) struct Lender {
     pool: Rc<Pool>,
     cap: usize,
+    /// The block that came back last, for who asks next: it is the one in the cache. Empty if there is none.
+    last: Cell<Box<[u8]>>,
 }
 
 struct Class {
@@ -61,7 +63,7 @@ impl Pool {
             waiting: RefCell::default(),
             somebody_waits: Cell::new(false),
         });
-        let lender = |cap| Rc::new(Lender { pool: pool.clone(), cap });
+        let lender = |cap| Rc::new(Lender { pool: pool.clone(), cap, last: Cell::default() });
         (lender(cap / 4 * 3), lender(cap))
     }
 
@@ -86,17 +88,12 @@ impl Pool {
         Some(block.unwrap_or_else(|| vec![0; class.size].into_boxed_slice()))
     }
 
-    #[inline]
-    fn give_back(&self, block: Box<[u8]>) {
-        self.lent.set(self.lent.get() - block.len());
+    fn keep(&self, block: Box<[u8]>) {
         if let Some(class) = self.class(block.len()) {
             let mut free = class.free.borrow_mut();
             if free.len() < class.kept {
                 free.push(block);
             }
-        }
-        if self.somebody_waits.get() {
-            self.wake_waiting();
         }
     }
 
@@ -109,6 +106,34 @@ impl Pool {
 }
 
 impl Lender {
+    #[inline]
+    fn take(&self, least: usize, instead_of: usize) -> Option<Box<[u8]>> {
+        let pool = &*self.pool;
+        let last = self.last.take();
+        if last.len() >= least && !last.is_empty() && pool.lent.get() + last.len() - instead_of <= self.cap {
+            pool.lent.set(pool.lent.get() + last.len());
+            return Some(last);
+        }
+        self.last.set(last);
+        pool.take(least, instead_of, self.cap)
+    }
+
+    #[inline]
+    fn give_back(&self, block: Box<[u8]>) {
+        let pool = &*self.pool;
+        pool.lent.set(pool.lent.get() - block.len());
+        let last = match block.len() {
+            BLOCK => self.last.replace(block),
+            _ => block,
+        };
+        if !last.is_empty() {
+            pool.keep(last);
+        }
+        if pool.somebody_waits.get() {
+            pool.wake_waiting();
+        }
+    }
+
     pub(crate) fn lend(self: &Rc<Self>) -> Lent {
         Lent { lender: self.clone(), block: Box::default() }
     }
@@ -133,12 +158,11 @@ impl Storage for Lent {
         if !self.block.is_empty() && self.block.len() >= least {
             return true;
         }
-        let Lender { pool, cap } = &*self.lender;
-        let Some(block) = pool.take(least, self.block.len(), *cap) else { return false };
+        let Some(block) = self.lender.take(least, self.block.len()) else { return false };
         let held = std::mem::replace(&mut self.block, block);
         if !held.is_empty() {
             self.block[..held.len()].copy_from_slice(&held);
-            pool.give_back(held);
+            self.lender.give_back(held);
         }
         true
     }
@@ -159,7 +183,7 @@ impl Storage for Lent {
     #[inline]
     fn release(&mut self) {
         if !self.block.is_empty() {
-            self.lender.pool.give_back(std::mem::take(&mut self.block));
+            self.lender.give_back(std::mem::take(&mut self.block));
         }
     }
 }
