@@ -194,7 +194,7 @@ impl<S: Storage> Queue<S> {
         if size - self.head - unit < size / 2 {
             self.compact();
         }
-        if size == unit && size < self.storage.limit() {
+        if size - self.head - unit < size / 2 && size < self.storage.limit() {
             self.storage.hold(size + 1);
         }
     }

@@ -71,7 +71,7 @@ codes! {
     -644 WriteStalled "write_stalled" Peer "the peer has not read for too long";
     -645 MessageTimeout "message_timeout" Peer "a message was begun and not completed in time";
     -646 BuffersExhausted "buffers_exhausted" Local "all buffers were lent out for too long";
-    /// Raised by starting a server that was given nothing to listen on.
+    /// Raised by starting a server that was given nothing to listen on, or whose threads cannot be made.
     -660 ServerNotStarted "server_not_started" Local "the server is not running";
     /// Kept for the predecessor's users; a server that runs is a value here and cannot be started twice.
     -661 ServerAlreadyRunning "server_already_running" Local "the server is running already";
@@ -80,7 +80,7 @@ codes! {
     -664 TooManyFromAddress "too_many_from_address" Peer "the peer's address has as many sessions as it may";
     -665 ShuttingDown "shutting_down" Local "the server is shutting down";
     -680 ProtocolViolation "protocol_violation" Peer "the peer broke the protocol";
-    /// Raised by TLS, WebSocket and QUIC.
+    /// Kept for TLS, WebSocket and QUIC; nothing raises it yet.
     -681 HandshakeFailed "handshake_failed" Peer "the handshake failed";
     -682 Unsupported "unsupported" Local "that is not supported here";
     -683 InvalidText "invalid_text" Peer "the text is not UTF-8";

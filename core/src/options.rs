@@ -48,7 +48,8 @@ pub struct Timeouts {
     /// [`Code::MessageTimeout`](crate::Code::MessageTimeout). Default 60 s.
     pub message: Duration,
     /// Without the peer taking a byte while some are queued, the session ends with
-    /// [`Code::WriteStalled`](crate::Code::WriteStalled). Default 30 s.
+    /// [`Code::WriteStalled`](crate::Code::WriteStalled). Also how long it waits for buffers, when all are lent out,
+    /// before [`Code::BuffersExhausted`](crate::Code::BuffersExhausted). Default 30 s.
     pub write_stall: Duration,
     /// For the end: to say goodbye and to read until the peer ends too. Then the connection is cut.
     /// Default 5 s.

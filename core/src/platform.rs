@@ -73,6 +73,11 @@ pub trait Clock {
     /// The time. Never earlier than the last answer.
     fn now(&self) -> Instant;
 
+    /// The time as it was told not long ago, if that is cheaper: for time-outs that need no precision.
+    fn recently(&self) -> Instant {
+        self.now()
+    }
+
     /// Ready once `at` has passed. May be asked for another moment at any time; only the last question and
     /// the last waker count.
     fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()>;

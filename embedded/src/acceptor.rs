@@ -116,7 +116,7 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         .await
     }
 
-    /// The connection that has waited longest. Of several callers one gets it.
+    /// The connection that has waited longest. Of several callers one gets it; at most `SOCKETS` may call.
     pub async fn next(&self) -> TcpSocket<'d> {
         poll_fn(|cx| match self.take_oldest() {
             Some(socket) => Poll::Ready(socket),
@@ -144,8 +144,8 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         let mut places = self.places.borrow_mut();
         let waiting = places.iter_mut().filter(|place| matches!(place, Place::Waiting(..)));
         let oldest = waiting.min_by_key(|place| match place {
-            // Numbers wrap; the difference does not.
-            Place::Waiting(_, _, number) => number.wrapping_sub(self.accepted.get()),
+            // How far below the next number: numbers wrap, the distance does not.
+            Place::Waiting(_, _, number) => number.wrapping_sub(self.accepted.get()).wrapping_sub(1),
             _ => u32::MAX,
         })?;
         match core::mem::replace(oldest, Place::Lent) {

@@ -82,7 +82,9 @@ impl Connector {
                 ConnectError::NoRoute | ConnectError::InvalidState => Code::ConnectionFailed.into(),
             })
         };
-        let timeout = embassy_time::Duration::from_micros(self.timeout.as_micros() as u64);
+        // A year is for ever, and does not overflow embassy's clock.
+        let timeout = self.timeout.min(Duration::from_secs(365 * 86_400));
+        let timeout = embassy_time::Duration::from_millis(timeout.as_millis() as u64);
         with_timeout(timeout, connecting).await.unwrap_or(Err(Code::ConnectionTimeout.into()))?;
         Ok(Session::open(Tcp::new(socket), codec, queues, EmbassyClock, self.options))
     }

@@ -49,7 +49,9 @@ pub use acceptor::{Acceptor, AcceptorOptions};
 pub use client::{Connector, Host};
 pub use clock::EmbassyClock;
 pub use embassy_net::Stack;
-pub use memory::{Buffers, ClientMemory, Memory};
-pub use netloom_core::{Options, Timeouts};
+pub use memory::{Buffers, ClientMemory, Memory, SocketMemory};
+pub use netloom_core::{
+    CloseReason, Code, Codec, Duration, Error, Options, Platform, Result, Sender, Session, Timeouts,
+};
 pub use serve::{BoardPlatform, BoardSession, serve};
 pub use tcp::Tcp;

@@ -9,7 +9,7 @@ use embassy_net::IpAddress;
 use embassy_net::tcp::{State, TcpSocket};
 use netloom_core::{Code, Error, Result, Transport};
 
-/// TCP's own keep-alive. It finds peers that vanished, and it sets going again what smoltcp 0.13 stops when
+/// TCP's own keep-alive. It finds peers that have started anew, and it sets going again what smoltcp 0.13 stops when
 /// the wrong segments are lost: 2 of 100 transfers at 10 % loss had no timer left at either end.
 const KEEP_ALIVE: embassy_time::Duration = embassy_time::Duration::from_secs(10);
 

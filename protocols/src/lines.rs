@@ -77,9 +77,10 @@ impl Codec for Lines {
     }
 
     /// # Errors
-    /// [`Code::ProtocolViolation`] by [`Fault::Local`] if `message` has a line ending inside.
+    /// [`Code::ProtocolViolation`] by [`Fault::Local`] if `message` has a line ending inside, or ends with a CR, which would be
+    /// taken for a part of the ending.
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
-        if memchr::memchr(b'\n', message.as_bytes()).is_some() {
+        if memchr::memchr(b'\n', message.as_bytes()).is_some() || message.ends_with('\r') {
             return Err(Error::new(Code::ProtocolViolation).blame(Fault::Local));
         }
         out.put(message.as_bytes())?;
@@ -135,7 +136,9 @@ mod tests {
     fn what_is_not_utf8_and_what_holds_two_lines_is_refused() {
         assert_eq!(Lines::view(2, b"\xc3\x28\n").unwrap_err(), Code::InvalidText);
         let (mut bytes, mut tail) = ([0; 8], 0);
-        let error = limited(8).encode("a\nb", &mut Outbox::new(&mut bytes, &mut tail)).unwrap_err();
-        assert_eq!((error.code(), error.fault()), (Code::ProtocolViolation, Fault::Local));
+        for message in ["a\nb", "a\r"] {
+            let error = limited(8).encode(message, &mut Outbox::new(&mut bytes, &mut tail)).unwrap_err();
+            assert_eq!((error.code(), error.fault()), (Code::ProtocolViolation, Fault::Local));
+        }
     }
 }

@@ -176,7 +176,8 @@ async fn race(addresses: Vec<SocketAddr>, delay: Duration) -> io::Result<TcpStre
                 due = false;
                 if let Some(address) = addresses.next() {
                     attempts.push(Box::pin(TcpStream::connect(address)));
-                    timer.as_mut().reset(Instant::now() + delay);
+                    // A year is for ever, and does not overflow the clock.
+                    timer.as_mut().reset(Instant::now() + delay.min(Duration::from_secs(365 * 86_400)));
                 }
             }
             let mut n = 0;

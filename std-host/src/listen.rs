@@ -9,12 +9,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spread {
-    /// The kernel's way where it balances listeners that share a port (Linux, Android, FreeBSD), otherwise
+    /// The kernel's way where it balances listeners that share a port (Linux, Android), otherwise
     /// in turn.
     #[default]
     Auto,
     /// Each worker has a listener of its own on the same port (`SO_REUSEPORT`); the kernel chooses by a
-    /// hash of the addresses. No hand-over, but few connections may fall unevenly.
+    /// hash of the addresses. No hand-over, but few connections may fall unevenly. In turn where the system
+    /// has no such option.
     Kernel,
     /// One listener, whose connections are handed to the workers in turn. Works everywhere.
     InTurn,
@@ -23,7 +24,7 @@ pub enum Spread {
 impl Spread {
     pub(crate) fn by_kernel(self) -> bool {
         match self {
-            Self::Auto => cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd")),
+            Self::Auto => cfg!(any(target_os = "linux", target_os = "android")),
             Self::Kernel => cfg!(unix),
             Self::InTurn => false,
         }

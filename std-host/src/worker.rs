@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,9 +43,12 @@ pub struct WorkerClock {
 }
 
 impl Clock for WorkerClock {
-    #[inline]
     fn now(&self) -> Instant {
         self.timer.now()
+    }
+    #[inline]
+    fn recently(&self) -> Instant {
+        self.timer.recently()
     }
     #[inline]
     fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
@@ -182,6 +186,22 @@ impl Drop for Guest {
     }
 }
 
+/// A session that is being refused, counted.
+struct Refusing(Rc<Local>);
+
+impl Refusing {
+    fn new(local: &Rc<Local>) -> Self {
+        local.refusing.set(local.refusing.get() + 1);
+        Self(local.clone())
+    }
+}
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.0.refusing.set(self.0.refusing.get() - 1);
+    }
+}
+
 impl<C, N, A> Plan<N, A>
 where
     C: Codec + 'static,
@@ -245,6 +265,7 @@ where
             }
         }
         let _ = self.ready.send(Ok(()));
+        drop(self.ready);
         let mut deadline = match self.phase.wait_for(|phase| *phase != Phase::Running).await {
             Ok(phase) => phase.deadline(),
             Err(_) => std::time::Instant::now(), // the server is gone without a word
@@ -285,17 +306,20 @@ where
         match self.local.admission.admit(peer.ip()) {
             Ok(()) => {
                 let guest = Guest::new(&self.local, Some(peer.ip()));
-                let session = self.session(stream, self.options);
-                spawn_local(serve(self.clone(), session, guest));
+                if let Some(session) = self.session(stream, self.options) {
+                    spawn_local(serve(self.clone(), session, guest));
+                }
             }
             Err(code) => self.refuse(stream, code),
         }
     }
 
-    fn session(&self, stream: TcpStream, options: Options) -> ServerSession<C> {
+    /// A session, unless making the codec panics: that must not end the task that accepts.
+    fn session(&self, stream: TcpStream, options: Options) -> Option<ServerSession<C>> {
         let local = &self.local;
         let queues = (local.reading.lend(), local.writing.lend());
-        Session::open(Tcp::new(stream), (self.codec)(), queues, local.clock(), options)
+        let open = || Session::open(Tcp::new(stream), (self.codec)(), queues, local.clock(), options);
+        catch_unwind(AssertUnwindSafe(open)).ok()
     }
 
     /// A goodbye instead of a reset.
@@ -306,14 +330,14 @@ where
             return;
         }
         let timeouts = Timeouts { closing: REFUSAL, ..self.options.timeouts };
-        let mut session = self.session(stream, Options { timeouts, ..self.options });
-        local.refusing.set(local.refusing.get() + 1);
+        let options = Options { timeouts, ..self.options };
+        let Some(mut session) = self.session(stream, options) else { return };
+        let refusing = Refusing::new(&local);
         let guest = Guest::new(&local, None);
         spawn_local(async move {
+            let _guards = (guest, refusing);
             session.fail(code.into());
             let _ = session.close().await; // it fails with the code, which is known
-            let local = &guest.local;
-            local.refusing.set(local.refusing.get() - 1);
         });
     }
 }
@@ -383,9 +407,8 @@ async fn distribute(listener: TcpListener, workers: Vec<mpsc::Sender<StdStream>>
         let Some((stream, _)) = incoming.next().await else { return };
         let Ok(stream) = stream.into_std() else { continue };
         // A worker that is behind holds up the others: connections wait in the backlog.
-        if worker.send(stream).await.is_err() {
-            return;
-        }
+        // One that is gone has told why; the others go on.
+        let _ = worker.send(stream).await;
     }
 }
 
@@ -408,7 +431,10 @@ where
 
 /// The connections of a listener. Survives every error.
 struct Incoming {
-    listener: TcpListener,
+    /// None once it stops.
+    listener: Option<TcpListener>,
+    /// Then those who still wait in the backlog are taken from here, whatever the reactor knows of them.
+    rest: Option<StdListener>,
     guest: Guest,
     pause: Duration,
 }
@@ -418,7 +444,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_s
 
 impl Incoming {
     fn new(listener: TcpListener, local: &Rc<Local>) -> Self {
-        Self { listener, guest: Guest::new(local, None), pause: PAUSES.0 }
+        Self { listener: Some(listener), rest: None, guest: Guest::new(local, None), pause: PAUSES.0 }
     }
 
     /// The next connection; `None` when the worker stops and nobody is waiting.
@@ -426,12 +452,13 @@ impl Incoming {
         loop {
             let accepted = poll_fn(|cx| {
                 self.guest.sit(cx.waker());
-                match self.listener.poll_accept(cx) {
-                    Poll::Pending if self.guest.local.stopping.get() => Poll::Ready(None),
-                    accepted => accepted.map(Some),
+                match &self.listener {
+                    Some(listener) if !self.guest.local.stopping.get() => listener.poll_accept(cx).map(Some),
+                    _ => Poll::Ready(None),
                 }
             });
-            match accepted.await? {
+            let Some(accepted) = accepted.await else { return self.next_of_the_rest() };
+            match accepted {
                 Ok(connection) => {
                     self.pause = PAUSES.0;
                     return Some(connection);
@@ -440,14 +467,35 @@ impl Incoming {
                 Err(error) => {
                     // Out of file descriptors or memory: connections wait in the backlog meanwhile.
                     let local = &self.guest.local;
-                    local.admission.accept_errors.fetch_add(1, Relaxed);
                     if local.stopping.get() {
                         return None;
                     }
+                    local.admission.accept_errors.fetch_add(1, Relaxed);
                     tracing::warn!(%error, pause = ?self.pause, "cannot accept");
                     sleep(self.pause).await;
                     self.pause = (self.pause * 2).min(PAUSES.1);
                 }
+            }
+        }
+    }
+}
+
+impl Incoming {
+    fn next_of_the_rest(&mut self) -> Option<(TcpStream, SocketAddr)> {
+        if let Some(listener) = self.listener.take() {
+            self.rest = listener.into_std().ok();
+        }
+        loop {
+            match self.rest.as_ref()?.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    match stream {
+                        Ok(stream) => return Some((stream, peer)),
+                        Err(_) => continue,
+                    }
+                }
+                Err(error) if is_the_connections(&error) => {}
+                Err(_) => return None,
             }
         }
     }

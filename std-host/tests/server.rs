@@ -266,6 +266,41 @@ fn a_port_in_use_is_bind_failed_with_the_address_in_the_text() {
     assert_eq!(error.error(), Code::ServerNotStarted);
 }
 
+#[test]
+fn a_codec_that_cannot_be_made_does_not_end_accepting() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let healthy = Arc::new(AtomicBool::new(false));
+    let switch = healthy.clone();
+    let make = move || {
+        assert!(switch.load(Relaxed), "as the test wants it");
+        Framing::new()
+    };
+    let server = builder().workers(1).start(make, echo_server).unwrap();
+    let mut lost = Vec::new();
+    let _ = dial(server.addresses()[0]).read_to_end(&mut lost);
+    eventually("its place is free again", || server.stats().active == 0 && server.stats().accepted == 1);
+    healthy.store(true, Relaxed);
+    echo(&mut dial(server.addresses()[0]), b"still accepting");
+}
+
+#[test]
+fn who_waits_in_the_backlog_of_a_server_that_stops_is_not_reset() {
+    let server = builder().workers(1).start(Framing::new, async |session: &mut ServerSession<Framing>| {
+        // Holds the worker up, so that the others are still in the backlog when it stops.
+        std::thread::sleep(Duration::from_millis(300));
+        echo_server(session).await
+    });
+    let server = server.unwrap();
+    let mut first = dial(server.addresses()[0]);
+    first.write_all(&frame(b"x")).unwrap();
+    let mut streams: Vec<_> = (0..20).map(|_| dial(server.addresses()[0])).collect();
+    let stopping = std::thread::spawn(move || server.shutdown(Duration::from_secs(10)));
+    streams.iter_mut().for_each(ends);
+    drop((first, streams));
+    assert_eq!(stopping.join().unwrap().aborted, 0);
+}
+
 /// Rule 10: applications stay on their worker's thread, so they may share by `Rc`.
 #[test]
 fn rule_10_a_worker_is_a_microcontroller_and_applications_need_not_be_send() {

@@ -42,9 +42,9 @@ use sender::{Large, Left};
 /// | speak | [`send`](Self::send), [`try_send`](Self::try_send), [`flush`](Self::flush), or those of the [`Sender`] that `receive` lends |
 /// | await something else | [`during`](Self::during) |
 /// | change the protocol | [`switch`](Self::switch) |
-/// | end | [`close`](Self::close); dropping a session cuts it off |
+/// | end | [`close`](Self::close); dropping a session drops its connection without a goodbye |
 ///
-/// Every method may be dropped at any await and nothing is lost, but for a message larger than the whole
+/// Every method may be dropped at any await and nothing is lost, but for a message that does not fit the empty
 /// send queue ([`send`](Self::send) says more).
 pub struct Session<P: Platform, C> {
     rx: Queue<P::Storage>,
@@ -156,16 +156,27 @@ impl<P: Platform, C: Codec> Session<P, C> {
         self.sender.try_send(message)
     }
 
-    /// [`Sender::flush`], outside an event.
+    /// [`Sender::flush`], outside an event. Like [`send`](Self::send) it also reads while it waits.
     ///
     /// # Errors
     /// As for [`Sender::flush`].
     pub async fn flush(&mut self) -> Result<()> {
-        self.sender.flush().await
+        self.give_up();
+        if self.sender.is_over() {
+            return self.sender.flush().await;
+        }
+        poll_fn(|cx| {
+            let flushed = self.sender.poll_flush(cx);
+            self.read_meanwhile(flushed.is_pending(), cx);
+            flushed
+        })
+        .await
     }
 
     /// [`Sender::during`], outside an event.
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        self.give_up();
+        self.rx.release_if_empty();
         self.sender.during(future).await
     }
 

@@ -36,7 +36,7 @@ pub struct Sender<P: Platform, C> {
     stood_still: bool,
     /// The transport was asked whether it is readable, and has woken us since or will.
     asked: bool,
-    /// When the end began, then when it must be over.
+    /// When the end must be over; `NEVER` before it begins.
     end_by: Instant,
     lingered: u32,
 }
@@ -122,14 +122,16 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     ///
     /// What is queued leaves in one write when the session next waits, when the queue is full, or on
     /// [`flush`](Self::flush). A message that does not fit the empty queue (64 KiB in a desktop's server, 16 KiB in its
-    /// client; its storage on boards) is written from where it lies, without a copy.
+    /// client; its storage on boards) is written from where it lies, without a
+    /// copy, unless its codec must copy it (a line and its ending).
     ///
     /// Cancel-safe, all or nothing, but for such a message: when its `send` is dropped half way, the stream
     /// cannot be continued, and the session ends with [`Code::InvalidSession`] at its next use.
     /// [`try_send`](Self::try_send) has no such exception.
     ///
     /// # Errors
-    /// [`Code::ConnectionClosed`] or [`Code::SessionExpired`] on an ended session, [`Code::WriteStalled`],
+    /// [`Code::ConnectionClosed`], [`Code::SessionExpired`], [`Code::ShuttingDown`] or [`Code::InvalidSession`] on
+    /// an ended session, [`Code::WriteStalled`], [`Code::BuffersExhausted`],
     /// [`Code::SendFailed`], [`Code::MessageTooLarge`] if the codec cannot express it.
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
         if self.queued_already(message) {
@@ -154,7 +156,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     pub fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
         match self.queue(message, Large::Whole)? {
             None => Ok(()),
-            Some(_) => Err(Code::BufferFull.into()),
+            Some(_) => {
+                self.tx.release_if_empty();
+                Err(Code::BufferFull.into())
+            }
         }
     }
 
@@ -220,6 +225,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     pub fn stats(&self) -> Stats {
         let progress_at = self.timing.quiet_since(|| self.clock.now());
         Stats { received: self.received, sent: self.sent, opened_at: self.opened_at, progress_at }
+    }
+
+    /// Whether it has ended, or can only be cut.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Ended(_) | State::Torn)
     }
 
     pub(super) fn close_with(&mut self, reason: CloseReason) {
@@ -417,6 +427,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Writes the rest of a message whose beginning is in tx.
     pub(super) fn poll_direct(&mut self, body: &mut &[u8], cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if let State::Ended(reason) = self.state {
+            return Poll::Ready(Err(Self::ended_error(reason)));
+        }
         while !self.tx.is_empty() {
             ready!(self.poll_flush(cx))?;
         }
@@ -445,7 +458,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Ready when a time-out has passed and was dealt with. `stalled`: output waits for the transport.
     fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let (at, due) = self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.spans, || self.clock.now());
+        let (at, due) = self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.spans, &self.clock);
         ready!(self.clock.poll_until(at, cx));
         if self.timing.first_time(at) {
             // The application looked away meanwhile, or so it may be: the transport is asked once more.
@@ -689,7 +702,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 State::Goodbye(reason) => match self.poll_drain(cx) {
                     Poll::Ready(Ok(())) => State::Finishing(reason),
                     Poll::Ready(Err(_)) => self.state, // ended by the failure
-                    Poll::Pending => return self.poll_end_by(reason, cx),
+                    Poll::Pending => {
+                        // A peer that writes before it reads would wait for us, and we for it.
+                        let _ = self.poll_linger(rx, cx);
+                        return self.poll_end_by(reason, cx);
+                    }
                 },
                 State::Finishing(reason) => match self.transport.poll_finish(cx) {
                     Poll::Ready(Ok(())) if !self.peer_finished => State::Lingering(reason),
@@ -732,7 +749,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Reads what the peer still sends and throws it away.
     fn poll_linger<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        while !self.peer_finished {
             rx.clear();
             if I::LENT && ready!(self.transport.poll_readable(cx)).is_err() {
                 return Poll::Ready(());
@@ -750,13 +767,14 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 Ok(n @ 1..) if self.lingered < LINGER_MAX => {
                     self.lingered += u32::try_from(n).unwrap_or(LINGER_MAX);
                 }
-                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(0) | Err(_) => self.peer_finished = true,
                 Ok(_) => {
                     self.transport.abort(Code::ConnectionClosed.into());
                     return Poll::Ready(());
                 }
             }
         }
+        Poll::Ready(())
     }
 
     /// The grace time: past it the connection is cut, and what was queued is lost.

@@ -12,7 +12,8 @@ pub struct Stats {
     pub sent: Traffic,
     /// When the session was opened.
     pub opened_at: Instant,
-    /// When bytes last came or the application last took an event or sent a message.
+    /// When bytes last came or the application last took an event or sent a message; now, if it has since the session
+    /// last waited.
     pub progress_at: Instant,
 }
 

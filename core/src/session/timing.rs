@@ -4,6 +4,7 @@
 //! flags and dated when the session next waits.
 
 use crate::options::Timeouts;
+use crate::platform::Clock;
 use crate::time::{Duration, Instant};
 
 /// A session's time-outs as it keeps them: a quarter of the size of [`Timeouts`], and cheaper to add.
@@ -21,7 +22,8 @@ impl From<Timeouts> for Spans {
         let Timeouts { idle, keep_alive, message, write_stall, closing } = timeouts;
         Self {
             idle: idle.into(),
-            keep_alive: keep_alive.into(),
+            // Not at once and for ever.
+            keep_alive: keep_alive.max(Duration::from_millis(1)).into(),
             message: message.into(),
             write_stall: write_stall.into(),
             closing: closing.into(),
@@ -115,6 +117,7 @@ impl Timing {
     /// The application took an event or queued a message.
     pub(super) fn moved(&mut self) {
         self.moved = true;
+        self.starved_since = Instant::NEVER;
     }
 
     /// A unit is complete.
@@ -158,12 +161,13 @@ impl Timing {
         stalled: bool,
         pings: bool,
         spans: &Spans,
-        now: impl FnOnce() -> Instant,
+        clock: &impl Clock,
     ) -> (Instant, Due) {
         let begun = matches!(wait, Wait::Receive { partial: true }) && self.unit_since == Instant::NEVER;
         let stalls = stalled && self.stalled_since == Instant::NEVER;
         if self.moved || begun || stalls {
-            let now = now();
+            // What begins now is dated exactly; silence need not be.
+            let now = if begun || stalls { clock.now() } else { clock.recently() };
             if self.moved {
                 self.quiet_since = now;
             }
@@ -215,6 +219,7 @@ impl Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::task::{Context, Poll};
 
     const QUIET: Wait = Wait::Receive { partial: false };
     const PARTIAL: Wait = Wait::Receive { partial: true };
@@ -225,8 +230,25 @@ mod tests {
     fn seconds(n: u64) -> Instant {
         Instant::from_micros(n * 1_000_000)
     }
-    fn unasked() -> Instant {
-        panic!("the clock was asked although nothing happened")
+
+    struct At(Instant);
+    impl Clock for At {
+        fn now(&self) -> Instant {
+            self.0
+        }
+        fn poll_until(&mut self, _: Instant, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
+    struct Unasked;
+    impl Clock for Unasked {
+        fn now(&self) -> Instant {
+            panic!("the clock was asked although nothing happened")
+        }
+        fn poll_until(&mut self, _: Instant, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
     }
 
     #[test]
@@ -241,13 +263,13 @@ mod tests {
     fn silence_ends_in_idle_and_is_interrupted_by_keep_alives() {
         let t = spans();
         let mut timing = Timing::new(seconds(0));
-        assert_eq!(timing.next(QUIET, false, false, &t, unasked), (seconds(300), Due::Idle));
-        assert_eq!(timing.next(QUIET, false, true, &t, unasked), (seconds(30), Due::KeepAlive));
+        assert_eq!(timing.next(QUIET, false, false, &t, &Unasked), (seconds(300), Due::Idle));
+        assert_eq!(timing.next(QUIET, false, true, &t, &Unasked), (seconds(30), Due::KeepAlive));
         timing.kept_alive(seconds(30));
-        assert_eq!(timing.next(QUIET, false, true, &t, unasked), (seconds(60), Due::KeepAlive));
+        assert_eq!(timing.next(QUIET, false, true, &t, &Unasked), (seconds(60), Due::KeepAlive));
         timing.heard();
-        assert_eq!(timing.next(QUIET, false, true, &t, || seconds(40)), (seconds(70), Due::KeepAlive));
-        assert_eq!(timing.next(QUIET, false, false, &t, unasked), (seconds(340), Due::Idle));
+        assert_eq!(timing.next(QUIET, false, true, &t, &At(seconds(40))), (seconds(70), Due::KeepAlive));
+        assert_eq!(timing.next(QUIET, false, false, &t, &Unasked), (seconds(340), Due::Idle));
     }
 
     #[test]
@@ -256,17 +278,17 @@ mod tests {
         let mut timing = Timing::new(seconds(0));
         timing.heard();
         assert_eq!(
-            timing.next(PARTIAL, false, false, &t, || seconds(10)),
+            timing.next(PARTIAL, false, false, &t, &At(seconds(10))),
             (seconds(70), Due::MessageTimeout)
         );
         timing.heard();
         assert_eq!(
-            timing.next(PARTIAL, false, false, &t, || seconds(60)),
+            timing.next(PARTIAL, false, false, &t, &At(seconds(60))),
             (seconds(70), Due::MessageTimeout)
         );
         timing.unit_ended();
         assert_eq!(
-            timing.next(PARTIAL, false, false, &t, || seconds(65)),
+            timing.next(PARTIAL, false, false, &t, &At(seconds(65))),
             (seconds(125), Due::MessageTimeout)
         );
     }
@@ -276,15 +298,15 @@ mod tests {
         let t = spans();
         let mut timing = Timing::new(seconds(0));
         assert_eq!(
-            timing.next(Wait::Send, true, true, &t, || seconds(500)),
+            timing.next(Wait::Send, true, true, &t, &At(seconds(500))),
             (seconds(530), Due::WriteStalled)
         );
-        assert_eq!(timing.next(Wait::Send, true, true, &t, unasked), (seconds(530), Due::WriteStalled));
+        assert_eq!(timing.next(Wait::Send, true, true, &t, &Unasked), (seconds(530), Due::WriteStalled));
         timing.unstalled();
         assert_eq!(
-            timing.next(Wait::Send, true, true, &t, || seconds(520)),
+            timing.next(Wait::Send, true, true, &t, &At(seconds(520))),
             (seconds(550), Due::WriteStalled)
         );
-        assert_eq!(timing.next(Wait::During, false, false, &t, unasked).0, Instant::NEVER);
+        assert_eq!(timing.next(Wait::During, false, false, &t, &Unasked).0, Instant::NEVER);
     }
 }

@@ -176,6 +176,38 @@ pub(super) fn a_client_too_many_gets_a_goodbye_and_no_reset(seed: u64) {
     assert_eq!(acceptor.counts(), (3, 1));
 }
 
+/// One session, three clients that come one after the other while it is taken: they are served in that order.
+pub(super) fn who_waits_longest_is_served_first(seed: u64) {
+    const SOCKETS: usize = 4;
+    let world = World::new(seed);
+    let mut resources = [const { Resources::new() }; 4];
+    let (_hub, stacks, runners) = stacks(&world, FrameFaults::none(), &mut resources);
+    let mut memory = Memory::<1, SOCKETS, 300, 256>::new();
+    let (sockets, [queues]) = memory.split();
+    let options = AcceptorOptions { patience: secs(600) };
+    let acceptor = Acceptor::<SOCKETS>::new(stacks[0], PORT, options, sockets);
+    let served = RefCell::new(Vec::new());
+    let mut memories = [const { ClientMemory::<300, 256>::new() }; 3];
+    let mut lab = tasks(&world, runners);
+    lab.spawn_background("acceptor", async {
+        acceptor.run(Framing::new).await;
+    });
+    lab.spawn_background("session", async {
+        world.sleep(secs(10)).await; // by then all three wait
+        serve(&acceptor, queues, Options::DEFAULT, Framing::new, echo).await;
+    });
+    for (n, (stack, memory)) in (1..).zip(stacks[1..].iter().zip(&mut memories)) {
+        let (world, served) = (&world, &served);
+        lab.spawn("client", async move {
+            world.sleep(secs(n)).await;
+            visit(world, *stack, memory).await.expect("served");
+            served.borrow_mut().push(n);
+        });
+    }
+    lab.run(secs(100)).assert_done();
+    assert_eq!(*served.borrow(), [1, 2, 3]);
+}
+
 /// A peer whose cable is pulled is given up by the idle time-out, and its session serves the next.
 pub(super) fn a_peer_that_vanishes_gives_its_session_back(seed: u64) {
     const SOCKETS: usize = 2;

@@ -52,6 +52,7 @@ macro_rules! table {
 table! {
     board: a_board_serves_more_clients_than_it_has_sessions
         a_client_too_many_gets_a_goodbye_and_no_reset
+        who_waits_longest_is_served_first
         a_peer_that_vanishes_gives_its_session_back
         a_board_that_cannot_connect_is_told_why;
     echo: echo_is_exact_however_it_is_cut
