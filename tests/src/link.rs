@@ -29,7 +29,7 @@ pub fn link(world: &World, faults: Faults) -> (Pipe, Pipe) {
         arrivals: world.clock(),
         departures: world.clock(),
         counts: Counts::default(),
-        was_spurious: false,
+        was_spurious: [false; 2],
     };
     (end(0, 2), end(1, 1))
 }
@@ -132,7 +132,8 @@ pub struct Pipe {
     arrivals: VirtualClock,
     departures: VirtualClock,
     counts: Counts,
-    was_spurious: bool,
+    /// For reading and for writing.
+    was_spurious: [bool; 2],
 }
 
 impl Pipe {
@@ -152,13 +153,14 @@ impl Pipe {
         self.wire.borrow().ways[1 - self.side].bytes.len()
     }
 
-    /// Sometimes, a wait for nothing, but never two after each other.
-    fn spurious(&mut self, cx: &Context<'_>) -> bool {
-        let spurious = !self.was_spurious && self.world.chance(self.wire.borrow().faults.spurious);
+    /// Sometimes, a wait for nothing, but in no direction two after each other.
+    fn spurious(&mut self, writing: bool, cx: &Context<'_>) -> bool {
+        let was_spurious = &mut self.was_spurious[usize::from(writing)];
+        let spurious = !*was_spurious && self.world.chance(self.wire.borrow().faults.spurious);
         if spurious {
             cx.waker().wake_by_ref();
         }
-        self.was_spurious = spurious;
+        *was_spurious = spurious;
         spurious
     }
 
@@ -185,7 +187,7 @@ impl Pipe {
 impl Transport for Pipe {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         assert!(!buf.is_empty(), "a read into no room cannot be told from the end");
-        if self.spurious(cx) {
+        if self.spurious(false, cx) {
             return Poll::Pending;
         }
         let n = match self.poll_arrived(cx) {
@@ -212,7 +214,7 @@ impl Transport for Pipe {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         assert!(!buf.is_empty(), "a write of nothing");
-        if self.spurious(cx) {
+        if self.spurious(true, cx) {
             return Poll::Pending;
         }
         let mut wire = self.wire.borrow_mut();
@@ -288,7 +290,7 @@ impl Transport for Pipe {
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.spurious(cx) {
+        if self.spurious(true, cx) {
             return Poll::Pending;
         }
         let mut wire = self.wire.borrow_mut();
