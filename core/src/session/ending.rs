@@ -13,7 +13,14 @@
 //! From `Closing` to the end of `Lingering` it takes at most `Timeouts::closing`, and lingering reads at
 //! most [`LINGER_MAX`] bytes; past either the transport is aborted.
 
-use crate::error::Error;
+use core::task::{Context, Poll, ready};
+
+use super::sender::Sender;
+use crate::buffer::{Inbox, Room};
+use crate::codec::Codec;
+use crate::error::{Code, Error};
+use crate::platform::{Clock, Platform, Transport};
+use crate::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -65,5 +72,113 @@ impl State {
             | Self::Lingering(reason)
             | Self::Ended(reason) => Some(reason),
         }
+    }
+}
+
+impl<P: Platform, C: Codec> Sender<P, C> {
+    /// Goes on with the end until it is over.
+    pub(super) fn poll_end<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+        if self.end_by == Instant::NEVER {
+            self.end_by = self.clock.now() + self.spans.closing;
+        }
+        loop {
+            self.state = match self.state {
+                State::Closing(reason) => match self.poll_goodbye(reason, cx) {
+                    Poll::Ready(()) => match self.state {
+                        State::Closing(_) => State::Goodbye(reason),
+                        ended => ended,
+                    },
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Goodbye(reason) => match self.poll_drain(cx) {
+                    Poll::Ready(Ok(())) => State::Finishing(reason),
+                    Poll::Ready(Err(_)) => self.state, // ended by the failure
+                    Poll::Pending => {
+                        // A peer that writes before it reads would wait for us, and we for it.
+                        let _ = self.poll_linger(rx, cx);
+                        return self.poll_end_by(reason, cx);
+                    }
+                },
+                State::Finishing(reason) => match self.transport.poll_finish(cx) {
+                    Poll::Ready(Ok(())) if !self.peer_finished => State::Lingering(reason),
+                    Poll::Ready(_) => State::Ended(reason),
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Lingering(reason) => match self.poll_linger(rx, cx) {
+                    Poll::Ready(()) => State::Ended(reason),
+                    Poll::Pending => return self.poll_end_by(reason, cx),
+                },
+                State::Open | State::Torn | State::Ended(_) => return Poll::Ready(()),
+            };
+        }
+    }
+
+    /// Writes the codec's goodbye behind what is queued.
+    fn poll_goodbye(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
+        if C::REPLY_MAX == 0 {
+            return Poll::Ready(());
+        }
+        loop {
+            match self.tx.make_room(C::REPLY_MAX) {
+                Room::Made => {
+                    self.codec.close(reason.error(), &mut self.tx.outbox());
+                    return Poll::Ready(());
+                }
+                Room::Exhausted => {
+                    self.tx.wait(cx);
+                    return Poll::Pending;
+                }
+                Room::Short if self.tx.is_empty() => self.tx.release_if_empty(),
+                Room::Short => {
+                    if ready!(self.poll_drain(cx)).is_err() {
+                        return Poll::Ready(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what the peer still sends and throws it away.
+    fn poll_linger<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.peer_finished {
+            rx.clear();
+            if I::LENT && ready!(self.transport.poll_readable(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let room = ready!(rx.poll_room(cx));
+            // Behind a held unit there may be no room at all; then the grace time ends it.
+            if room.is_empty() {
+                return Poll::Pending;
+            }
+            let Poll::Ready(read) = self.transport.poll_read(cx, room) else {
+                rx.release_if_empty();
+                return Poll::Pending;
+            };
+            match read {
+                Ok(n @ 1..) if self.lingered < LINGER_MAX => {
+                    self.lingered += u32::try_from(n).unwrap_or(LINGER_MAX);
+                }
+                Ok(0) | Err(_) => self.peer_finished = true,
+                Ok(_) => {
+                    self.transport.abort(Code::ConnectionClosed.into());
+                    return Poll::Ready(());
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// The grace time: past it the connection is cut, and what was queued is lost.
+    fn poll_end_by(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.clock.poll_until(self.end_by, cx));
+        let undelivered = !self.tx.is_empty();
+        self.tx.consume(self.tx.len());
+        self.tx.release_if_empty();
+        self.transport.abort(reason.error().unwrap_or(Code::ConnectionClosed.into()));
+        self.state = State::Ended(match undelivered {
+            true if reason.error().is_none() => CloseReason::Failed(Code::WriteStalled.into()),
+            _ => reason,
+        });
+        Poll::Ready(())
     }
 }

@@ -6,13 +6,15 @@
 //!
 //! | file | its idea |
 //! |---|---|
-//! | `sender.rs` | sending, and the engine that decodes, writes, reads and waits |
+//! | `engine.rs` | decodes, writes, reads and waits: where all progress is made |
+//! | `sender.rs` | the sending half |
 //! | `held.rs` | an event that stays readable while later ones arrive behind it |
 //! | `timing.rs` | when to act if nothing happens |
-//! | `ending.rs` | every state, and what leads where |
+//! | `ending.rs` | every state, what leads where, and how the end is gone through |
 //! | `stats.rs` | what a session has done |
 
 mod ending;
+mod engine;
 mod held;
 mod sender;
 mod stats;

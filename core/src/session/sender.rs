@@ -1,16 +1,16 @@
-//! The sending half of a session, and the engine under both halves.
+//! The sending half of a session.
 //!
-//! Everything here that waits is a poll function, so nothing is lost when a future above it is dropped.
+//! Everything under it that waits is a poll function, so nothing is lost when a future above it is dropped.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, ready};
 
-use super::ending::{CloseReason, LINGER_MAX, State};
+use super::ending::{CloseReason, State};
 use super::stats::{Stats, Traffic};
 use super::timing::{Due, Spans, Timing, Wait};
-use crate::buffer::{Inbox, Outbox, Queue, Room, Storage};
-use crate::codec::{Codec, Limits, Step};
+use crate::buffer::{Queue, Room, Storage};
+use crate::codec::{Codec, Limits};
 use crate::error::{Code, Error, Fault, Result};
 use crate::options::Options;
 use crate::platform::{Clock, Platform, Transport};
@@ -24,21 +24,21 @@ pub struct Sender<P: Platform, C> {
     pub(super) transport: P::Transport,
     pub(super) clock: P::Clock,
     pub(super) state: State,
-    message_max: usize,
-    spans: Spans,
-    timing: Timing,
-    received: Traffic,
-    sent: Traffic,
-    opened_at: Instant,
+    pub(super) message_max: usize,
+    pub(super) spans: Spans,
+    pub(super) timing: Timing,
+    pub(super) received: Traffic,
+    pub(super) sent: Traffic,
+    pub(super) opened_at: Instant,
     /// The peer has ended its stream.
-    peer_finished: bool,
+    pub(super) peer_finished: bool,
     /// The last step was an event of no bytes.
-    stood_still: bool,
+    pub(super) stood_still: bool,
     /// The transport was asked whether it is readable, and has woken us since or will.
-    asked: bool,
+    pub(super) asked: bool,
     /// When the end must be over; `NEVER` before it begins.
-    end_by: Instant,
-    lingered: u32,
+    pub(super) end_by: Instant,
+    pub(super) lingered: u32,
 }
 
 /// What [`Sender::queue`] could not queue.
@@ -59,9 +59,6 @@ pub(super) enum Large {
     /// The queue grows, up to its limit, so that it is queued whole.
     Whole,
 }
-
-/// An event: how many bytes from the front, and what was found in them.
-type Located<F> = (usize, F);
 
 impl<P: Platform, C: Codec> Sender<P, C> {
     pub(super) fn open(
@@ -370,7 +367,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Writes what is queued; pending while some is. Says nothing of time-outs.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while !self.tx.is_empty() {
             let n = ready!(self.poll_write_some(None, cx))?;
             self.tx.consume(n);
@@ -419,7 +416,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// All buffers are lent out: for the write-stall time-out that is waited for, then the session ends.
-    fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let since = self.timing.starved(|| self.clock.now());
         ready!(self.clock.poll_until(since + self.spans.write_stall, cx));
         Poll::Ready(Err(self.cut(Code::BuffersExhausted.into())))
@@ -457,7 +454,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Ready when a time-out has passed and was dealt with. `stalled`: output waits for the transport.
-    fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let (at, due) = self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.spans, &self.clock);
         ready!(self.clock.poll_until(at, cx));
         if self.timing.first_time(at) {
@@ -479,315 +476,5 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// The next event in `rx` if all of it is here and no reply needs room: the short way for messages that
-    /// came together. Whatever else it finds, [`poll_event`](Self::poll_event) goes on with.
-    #[inline]
-    pub(super) fn event_already<I: Inbox>(&mut self, rx: &mut I) -> Option<Located<C::Found>> {
-        while C::REPLY_MAX == 0 && self.state == State::Open {
-            let input = rx.filled();
-            if input.is_empty() {
-                break;
-            }
-            match self.codec.decode(input, &mut Outbox::new(&mut [], &mut 0)) {
-                Ok(Step::NeedInput) => break,
-                step => {
-                    if let Some(located) = self.settle(rx, step) {
-                        return Some(located);
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// Does what a step of the codec says. The event, if it is one.
-    #[inline]
-    fn settle<I: Inbox>(&mut self, rx: &mut I, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
-        match step {
-            Ok(Step::Event(n, found)) => {
-                self.progress(n, n > 0 || !self.stood_still);
-                self.stood_still = n == 0;
-                self.received.messages += 1;
-                self.timing.moved();
-                return Some((n, found));
-            }
-            Ok(Step::Quiet(n)) => {
-                self.progress(n, n > 0);
-                rx.consume(n);
-            }
-            Ok(Step::Goodbye(n)) => {
-                rx.consume(n);
-                self.close_with(CloseReason::Peer);
-            }
-            Ok(Step::NeedInput) => {}
-            Err(error) => self.fail(error),
-        }
-        None
-    }
-
-    /// The next event in `rx`. `None` when the session
-    /// has ended in order. This is the whole engine: it decodes, writes, reads, waits and ends.
-    pub(super) fn poll_event<I: Inbox>(
-        &mut self,
-        rx: &mut I,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Located<C::Found>>>> {
-        loop {
-            match self.state {
-                State::Open => {}
-                State::Torn => return Poll::Ready(Err(self.cut(Code::InvalidSession.into()))),
-                State::Ended(reason) => {
-                    rx.clear();
-                    return Poll::Ready(reason.error().map_or(Ok(None), Err));
-                }
-                _ => {
-                    ready!(self.poll_end(rx, cx));
-                    continue;
-                }
-            }
-            match ready!(self.poll_decode(rx, cx))? {
-                Ok(Step::NeedInput) => ready!(self.poll_starved(rx, cx))?,
-                step => {
-                    if let Some(located) = self.settle(rx, step) {
-                        return Poll::Ready(Ok(Some(located)));
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline]
-    fn progress(&mut self, n: usize, allowed: bool) {
-        assert!(allowed, "{} makes no progress", core::any::type_name::<C>());
-        if n > 0 {
-            self.stood_still = false;
-            self.timing.unit_ended();
-        }
-    }
-
-    /// One step of the codec, with room for its reply.
-    #[inline]
-    fn poll_decode<I: Inbox>(
-        &mut self,
-        rx: &mut I,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Result<Step<C::Found>>>> {
-        if !self.codec.under_way() && rx.filled().is_empty() {
-            return Poll::Ready(Ok(Ok(Step::NeedInput)));
-        }
-        loop {
-            if C::REPLY_MAX == 0 {
-                let step = self.codec.decode(rx.filled(), &mut Outbox::new(&mut [], &mut 0));
-                return Poll::Ready(Ok(step));
-            }
-            match self.tx.make_room(C::REPLY_MAX) {
-                Room::Made => {
-                    let before = self.tx.len();
-                    match self.codec.decode(rx.filled(), &mut self.tx.outbox()) {
-                        Err(error) if error == Code::BufferFull && before > 0 => self.tx.truncate(before),
-                        step => return Poll::Ready(Ok(step)),
-                    }
-                }
-                Room::Exhausted => {
-                    ready!(self.poll_storage(C::REPLY_MAX, cx))?;
-                    continue;
-                }
-                Room::Short => {}
-            }
-            match self.tx.is_empty() {
-                // What is held is too small; the next round asks for enough.
-                true => self.tx.release_if_empty(),
-                false => ready!(self.poll_flush(cx))?,
-            }
-        }
-    }
-
-    /// Writes what is queued and reads what there is, whichever can go on. Ready when there is more to
-    /// decode, or when the state has changed.
-    fn poll_starved<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // Output does not hold up input: a peer that writes before it reads is read from.
-        let stalled = match self.poll_drain(cx) {
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            drained => drained.is_pending(),
-        };
-        let waiting = !rx.filled().is_empty();
-        let partial = waiting || self.codec.under_way();
-        if self.peer_finished {
-            match partial {
-                false => self.close_with(CloseReason::Peer),
-                true => self.fail(Error::new(Code::ReceiveFailed).blame(Fault::Peer)),
-            }
-            return Poll::Ready(Ok(()));
-        }
-        if !waiting {
-            rx.release_if_empty();
-            // Asked before storage is held; but once it was asked and woke us, reading tells as much.
-            if I::LENT && !core::mem::take(&mut self.asked) {
-                match self.transport.poll_readable(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
-                    Poll::Pending => {
-                        self.asked = true;
-                        self.timing.fed(); // no storage is wanted
-                        return self.poll_idle(partial, stalled, cx);
-                    }
-                }
-            }
-        }
-        match self.poll_read(rx, cx) {
-            Poll::Ready(read) => Poll::Ready(read),
-            Poll::Pending if self.timing.is_starved() => {
-                self.poll_wait(Wait::Receive { partial }, stalled, cx)
-            }
-            Poll::Pending => {
-                rx.release_if_empty();
-                self.poll_idle(partial, stalled, cx)
-            }
-        }
-    }
-
-    /// Nothing can be read now.
-    fn poll_idle(&mut self, partial: bool, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.clock.stopping() && !partial && !stalled && self.state == State::Open {
-            self.close_with(CloseReason::Shutdown);
-            return Poll::Ready(Ok(()));
-        }
-        self.poll_wait(Wait::Receive { partial }, stalled, cx)
-    }
-
-    /// Reads once into the room of `rx`.
-    pub(super) fn poll_read<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Poll::Ready(room) = rx.poll_room(cx) else {
-            self.timing.starved(|| self.clock.now()); // the wait that follows watches it
-            return Poll::Pending;
-        };
-        self.timing.fed();
-        if room.is_empty() {
-            self.fail(Code::MessageTooLarge.into());
-            return Poll::Ready(Ok(()));
-        }
-        match ready!(self.transport.poll_read(cx, room)) {
-            Ok(0) => self.peer_finished = true,
-            Ok(n) => {
-                rx.fill(n);
-                self.received.bytes += n as u64;
-                self.timing.heard();
-            }
-            Err(error) => return Poll::Ready(Err(self.cut(error))),
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Whether there is reason to read while waiting to write.
-    pub(super) fn may_read(&self) -> bool {
-        matches!(self.state, State::Open | State::Torn) && !self.peer_finished
-    }
-
-    /// Goes on with the end until it is over; see [`ending`](super::ending).
-    pub(super) fn poll_end<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
-        if self.end_by == Instant::NEVER {
-            self.end_by = self.clock.now() + self.spans.closing;
-        }
-        loop {
-            self.state = match self.state {
-                State::Closing(reason) => match self.poll_goodbye(reason, cx) {
-                    Poll::Ready(()) => match self.state {
-                        State::Closing(_) => State::Goodbye(reason),
-                        ended => ended,
-                    },
-                    Poll::Pending => return self.poll_end_by(reason, cx),
-                },
-                State::Goodbye(reason) => match self.poll_drain(cx) {
-                    Poll::Ready(Ok(())) => State::Finishing(reason),
-                    Poll::Ready(Err(_)) => self.state, // ended by the failure
-                    Poll::Pending => {
-                        // A peer that writes before it reads would wait for us, and we for it.
-                        let _ = self.poll_linger(rx, cx);
-                        return self.poll_end_by(reason, cx);
-                    }
-                },
-                State::Finishing(reason) => match self.transport.poll_finish(cx) {
-                    Poll::Ready(Ok(())) if !self.peer_finished => State::Lingering(reason),
-                    Poll::Ready(_) => State::Ended(reason),
-                    Poll::Pending => return self.poll_end_by(reason, cx),
-                },
-                State::Lingering(reason) => match self.poll_linger(rx, cx) {
-                    Poll::Ready(()) => State::Ended(reason),
-                    Poll::Pending => return self.poll_end_by(reason, cx),
-                },
-                State::Open | State::Torn | State::Ended(_) => return Poll::Ready(()),
-            };
-        }
-    }
-
-    /// Writes the codec's goodbye behind what is queued.
-    fn poll_goodbye(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
-        if C::REPLY_MAX == 0 {
-            return Poll::Ready(());
-        }
-        loop {
-            match self.tx.make_room(C::REPLY_MAX) {
-                Room::Made => {
-                    self.codec.close(reason.error(), &mut self.tx.outbox());
-                    return Poll::Ready(());
-                }
-                Room::Exhausted => {
-                    self.tx.wait(cx);
-                    return Poll::Pending;
-                }
-                Room::Short if self.tx.is_empty() => self.tx.release_if_empty(),
-                Room::Short => {
-                    if ready!(self.poll_drain(cx)).is_err() {
-                        return Poll::Ready(());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Reads what the peer still sends and throws it away.
-    fn poll_linger<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.peer_finished {
-            rx.clear();
-            if I::LENT && ready!(self.transport.poll_readable(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            let room = ready!(rx.poll_room(cx));
-            // Behind a held unit there may be no room at all; then the grace time ends it.
-            if room.is_empty() {
-                return Poll::Pending;
-            }
-            let Poll::Ready(read) = self.transport.poll_read(cx, room) else {
-                rx.release_if_empty();
-                return Poll::Pending;
-            };
-            match read {
-                Ok(n @ 1..) if self.lingered < LINGER_MAX => {
-                    self.lingered += u32::try_from(n).unwrap_or(LINGER_MAX);
-                }
-                Ok(0) | Err(_) => self.peer_finished = true,
-                Ok(_) => {
-                    self.transport.abort(Code::ConnectionClosed.into());
-                    return Poll::Ready(());
-                }
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// The grace time: past it the connection is cut, and what was queued is lost.
-    fn poll_end_by(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.clock.poll_until(self.end_by, cx));
-        let undelivered = !self.tx.is_empty();
-        self.tx.consume(self.tx.len());
-        self.tx.release_if_empty();
-        self.transport.abort(reason.error().unwrap_or(Code::ConnectionClosed.into()));
-        self.state = State::Ended(match undelivered {
-            true if reason.error().is_none() => CloseReason::Failed(Code::WriteStalled.into()),
-            _ => reason,
-        });
-        Poll::Ready(())
     }
 }

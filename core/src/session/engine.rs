@@ -1,0 +1,223 @@
+//! The engine of a session: it decodes, writes, reads and waits, whichever can go on.
+//!
+//! [`Sender::poll_event`] is all of it. `receive` is that function over the receive queue, and a held event's
+//! `receive` is the same function over what lies behind the event.
+
+use core::task::{Context, Poll, ready};
+
+use super::ending::{CloseReason, State};
+use super::sender::Sender;
+use super::timing::Wait;
+use crate::buffer::{Inbox, Outbox, Room};
+use crate::codec::{Codec, Step};
+use crate::error::{Code, Error, Fault, Result};
+use crate::platform::{Clock, Platform, Transport};
+
+/// An event: how many bytes from the front, and what was found in them.
+type Located<F> = (usize, F);
+
+impl<P: Platform, C: Codec> Sender<P, C> {
+    /// The next event in `rx` if all of it is here and no reply needs room: the short way for messages that
+    /// came together. Whatever else it finds, [`poll_event`](Self::poll_event) goes on with.
+    #[inline]
+    pub(super) fn event_already<I: Inbox>(&mut self, rx: &mut I) -> Option<Located<C::Found>> {
+        while C::REPLY_MAX == 0 && self.state == State::Open {
+            let input = rx.filled();
+            if input.is_empty() {
+                break;
+            }
+            match self.codec.decode(input, &mut Outbox::new(&mut [], &mut 0)) {
+                Ok(Step::NeedInput) => break,
+                step => {
+                    if let Some(located) = self.settle(rx, step) {
+                        return Some(located);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Does what a step of the codec says. The event, if it is one.
+    #[inline]
+    fn settle<I: Inbox>(&mut self, rx: &mut I, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
+        match step {
+            Ok(Step::Event(n, found)) => {
+                self.progress(n, n > 0 || !self.stood_still);
+                self.stood_still = n == 0;
+                self.received.messages += 1;
+                self.timing.moved();
+                return Some((n, found));
+            }
+            Ok(Step::Quiet(n)) => {
+                self.progress(n, n > 0);
+                rx.consume(n);
+            }
+            Ok(Step::Goodbye(n)) => {
+                rx.consume(n);
+                self.close_with(CloseReason::Peer);
+            }
+            Ok(Step::NeedInput) => {}
+            Err(error) => self.fail(error),
+        }
+        None
+    }
+
+    /// The next event in `rx`. `None` when the session
+    /// has ended in order. This is the whole engine: it decodes, writes, reads, waits and ends.
+    pub(super) fn poll_event<I: Inbox>(
+        &mut self,
+        rx: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Located<C::Found>>>> {
+        loop {
+            match self.state {
+                State::Open => {}
+                State::Torn => return Poll::Ready(Err(self.cut(Code::InvalidSession.into()))),
+                State::Ended(reason) => {
+                    rx.clear();
+                    return Poll::Ready(reason.error().map_or(Ok(None), Err));
+                }
+                _ => {
+                    ready!(self.poll_end(rx, cx));
+                    continue;
+                }
+            }
+            match ready!(self.poll_decode(rx, cx))? {
+                Ok(Step::NeedInput) => ready!(self.poll_starved(rx, cx))?,
+                step => {
+                    if let Some(located) = self.settle(rx, step) {
+                        return Poll::Ready(Ok(Some(located)));
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn progress(&mut self, n: usize, allowed: bool) {
+        assert!(allowed, "{} makes no progress", core::any::type_name::<C>());
+        if n > 0 {
+            self.stood_still = false;
+            self.timing.unit_ended();
+        }
+    }
+
+    /// One step of the codec, with room for its reply.
+    #[inline]
+    fn poll_decode<I: Inbox>(
+        &mut self,
+        rx: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<Step<C::Found>>>> {
+        if !self.codec.under_way() && rx.filled().is_empty() {
+            return Poll::Ready(Ok(Ok(Step::NeedInput)));
+        }
+        loop {
+            if C::REPLY_MAX == 0 {
+                let step = self.codec.decode(rx.filled(), &mut Outbox::new(&mut [], &mut 0));
+                return Poll::Ready(Ok(step));
+            }
+            match self.tx.make_room(C::REPLY_MAX) {
+                Room::Made => {
+                    let before = self.tx.len();
+                    match self.codec.decode(rx.filled(), &mut self.tx.outbox()) {
+                        Err(error) if error == Code::BufferFull && before > 0 => self.tx.truncate(before),
+                        step => return Poll::Ready(Ok(step)),
+                    }
+                }
+                Room::Exhausted => {
+                    ready!(self.poll_storage(C::REPLY_MAX, cx))?;
+                    continue;
+                }
+                Room::Short => {}
+            }
+            match self.tx.is_empty() {
+                // What is held is too small; the next round asks for enough.
+                true => self.tx.release_if_empty(),
+                false => ready!(self.poll_flush(cx))?,
+            }
+        }
+    }
+
+    /// Writes what is queued and reads what there is, whichever can go on. Ready when there is more to
+    /// decode, or when the state has changed.
+    fn poll_starved<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Output does not hold up input: a peer that writes before it reads is read from.
+        let stalled = match self.poll_drain(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            drained => drained.is_pending(),
+        };
+        let waiting = !rx.filled().is_empty();
+        let partial = waiting || self.codec.under_way();
+        if self.peer_finished {
+            match partial {
+                false => self.close_with(CloseReason::Peer),
+                true => self.fail(Error::new(Code::ReceiveFailed).blame(Fault::Peer)),
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if !waiting {
+            rx.release_if_empty();
+            // Asked before storage is held; but once it was asked and woke us, reading tells as much.
+            if I::LENT && !core::mem::take(&mut self.asked) {
+                match self.transport.poll_readable(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
+                    Poll::Pending => {
+                        self.asked = true;
+                        self.timing.fed(); // no storage is wanted
+                        return self.poll_idle(partial, stalled, cx);
+                    }
+                }
+            }
+        }
+        match self.poll_read(rx, cx) {
+            Poll::Ready(read) => Poll::Ready(read),
+            Poll::Pending if self.timing.is_starved() => {
+                self.poll_wait(Wait::Receive { partial }, stalled, cx)
+            }
+            Poll::Pending => {
+                rx.release_if_empty();
+                self.poll_idle(partial, stalled, cx)
+            }
+        }
+    }
+
+    /// Nothing can be read now.
+    fn poll_idle(&mut self, partial: bool, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.clock.stopping() && !partial && !stalled && self.state == State::Open {
+            self.close_with(CloseReason::Shutdown);
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_wait(Wait::Receive { partial }, stalled, cx)
+    }
+
+    /// Reads once into the room of `rx`.
+    pub(super) fn poll_read<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Poll::Ready(room) = rx.poll_room(cx) else {
+            self.timing.starved(|| self.clock.now()); // the wait that follows watches it
+            return Poll::Pending;
+        };
+        self.timing.fed();
+        if room.is_empty() {
+            self.fail(Code::MessageTooLarge.into());
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.transport.poll_read(cx, room)) {
+            Ok(0) => self.peer_finished = true,
+            Ok(n) => {
+                rx.fill(n);
+                self.received.bytes += n as u64;
+                self.timing.heard();
+            }
+            Err(error) => return Poll::Ready(Err(self.cut(error))),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether there is reason to read while waiting to write.
+    pub(super) fn may_read(&self) -> bool {
+        matches!(self.state, State::Open | State::Torn) && !self.peer_finished
+    }
+}
