@@ -63,8 +63,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         None
     }
 
-    /// The next event in `rx`. `None` when the session
-    /// has ended in order. This is the whole engine: it decodes, writes, reads, waits and ends.
+    /// The next event in `rx`. `None` when the session has ended in order. This is the whole engine: it decodes,
+    /// writes, reads, waits and ends.
     pub(super) fn poll_event<I: Inbox>(
         &mut self,
         rx: &mut I,

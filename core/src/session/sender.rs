@@ -314,14 +314,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     if before == 0 {
                         if let Large::Whole = large {
                             let least = self.tx.len() + body.len();
-                            self.tx.truncate(0);
-                            match self.tx.grow(least) {
-                                Room::Made => continue,
-                                Room::Exhausted => return Ok(Some(Left::Exhausted(least))),
-                                Room::Short => {
-                                    self.tx.release_if_empty();
-                                    return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
-                                }
+                            match self.grow_empty(least)? {
+                                None => continue,
+                                left => return Ok(left),
                             }
                         }
                         let mut out = self.tx.outbox();
@@ -340,15 +335,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
                 Err(_) => {
                     if before == 0 {
-                        self.tx.truncate(0);
                         let least = self.tx.size() + 1;
-                        match self.tx.grow(least) {
-                            Room::Made => continue,
-                            Room::Exhausted => return Ok(Some(Left::Exhausted(least))),
-                            Room::Short => {
-                                self.tx.release_if_empty();
-                                return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
-                            }
+                        match self.grow_empty(least)? {
+                            None => continue,
+                            left => return Ok(left),
                         }
                     }
                 }
@@ -356,6 +346,19 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             self.tx.truncate(before);
             if !self.tx.compact() {
                 return Ok(Some(Left::NoRoom));
+            }
+        }
+    }
+
+    /// Undoes what was encoded into the empty queue, and gives it at least `least` bytes. `None` if that was done.
+    fn grow_empty<'m>(&mut self, least: usize) -> Result<Option<Left<'m>>> {
+        self.tx.truncate(0);
+        match self.tx.grow(least) {
+            Room::Made => Ok(None),
+            Room::Exhausted => Ok(Some(Left::Exhausted(least))),
+            Room::Short => {
+                self.tx.release_if_empty();
+                Err(Error::new(Code::MessageTooLarge).blame(Fault::Local))
             }
         }
     }
