@@ -78,6 +78,21 @@ impl<S: Storage> Queue<S> {
         Self { storage, head: 0, tail: 0 }
     }
 
+    /// A queue whose bytes lie at `place` already, which is another queue's.
+    pub(crate) const fn resumed(storage: S, (head, tail): (usize, usize)) -> Self {
+        Self { storage, head, tail }
+    }
+
+    /// Where the filled bytes begin and end.
+    pub(crate) const fn place(&self) -> (usize, usize) {
+        (self.head, self.tail)
+    }
+
+    /// The storage, and where the filled bytes begin and end.
+    pub(crate) fn split(&mut self) -> (&mut S, (&mut usize, &mut usize)) {
+        (&mut self.storage, (&mut self.head, &mut self.tail))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.tail - self.head
     }
@@ -188,22 +203,9 @@ impl<S: Storage> Queue<S> {
         Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
     }
 
-    /// Room behind the first `unit` bytes, as far as it can be had now; nothing is borrowed yet.
-    pub(crate) fn make_room_behind(&mut self, unit: usize) {
-        let size = self.storage.bytes().len();
-        if size - self.head - unit < size / 2 {
-            self.compact();
-        }
-        if size - self.head - unit < size / 2 && size < self.storage.limit() {
-            self.storage.hold(size + 1);
-        }
-    }
-
-    /// The first `unit` filled bytes, and the window on what lies behind them.
-    pub(crate) fn split<'a>(&'a mut self, lent: &'a mut usize) -> (&'a [u8], Behind<'a>) {
-        let unit = *lent;
-        let (held, bytes) = self.storage.bytes()[self.head..].split_at_mut(unit);
-        (held, Behind { bytes, unit, lent, head: self.head, tail: &mut self.tail })
+    /// The part behind the first `held` bytes, of which `gap` are given up.
+    pub(crate) fn behind<'a>(&'a mut self, held: usize, gap: &'a mut usize) -> Behind<'a, S> {
+        Behind { queue: self, held, gap }
     }
 
     /// Moves the filled bytes to the front. Whether that made room.
@@ -265,56 +267,39 @@ impl<S: Storage> Inbox for Queue<S> {
     }
 }
 
-/// What follows a unit that is still borrowed. The unit does not move; what follows does.
+/// What follows bytes that are held: they stay, what follows comes and goes.
 ///
 /// ```text
-/// | unit, borrowed | given up | filled | room |
-/// 0              unit       lent     tail - head
+/// | held | given up | filled | room |
+/// 0     held     held + gap
 /// ```
-pub(crate) struct Behind<'a> {
-    /// Storage behind the unit.
-    bytes: &'a mut [u8],
-    unit: usize,
-    /// Unit and everything given up behind it; the session consumes that much when it goes on.
-    lent: &'a mut usize,
-    /// Where the unit starts in the queue's storage.
-    head: usize,
-    tail: &'a mut usize,
+pub(crate) struct Behind<'a, S> {
+    queue: &'a mut Queue<S>,
+    held: usize,
+    gap: &'a mut usize,
 }
 
-impl Behind<'_> {
-    /// The filled bytes, counted from the end of the unit.
-    fn range(&self) -> core::ops::Range<usize> {
-        *self.lent - self.unit..*self.tail - self.head - self.unit
-    }
-
-    /// The `n` bytes given up last.
-    pub(crate) fn given_up(&mut self, n: usize) -> &mut [u8] {
-        let end = *self.lent - self.unit;
-        &mut self.bytes[end - n..end]
-    }
-}
-
-impl Inbox for Behind<'_> {
+impl<S: Storage> Inbox for Behind<'_, S> {
     const LENT: bool = false;
 
     fn filled(&mut self) -> &mut [u8] {
-        let range = self.range();
-        &mut self.bytes[range]
+        let start = self.held + *self.gap;
+        &mut self.queue.filled()[start..]
     }
     fn consume(&mut self, n: usize) {
-        assert!(n <= self.range().len(), "more was consumed than was there");
-        *self.lent += n;
+        assert!(self.held + *self.gap + n <= self.queue.len(), "more was consumed than was there");
+        *self.gap += n;
     }
-    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<&mut [u8]> {
-        let filled = self.range();
-        self.bytes.copy_within(filled.clone(), 0);
-        *self.lent = self.unit;
-        *self.tail = self.head + self.unit + filled.len();
-        Poll::Ready(&mut self.bytes[filled.len()..])
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
+        let (held, gap) = (self.held, core::mem::take(self.gap));
+        if gap > 0 {
+            self.queue.filled().copy_within(held + gap.., held);
+            self.queue.tail -= gap;
+        }
+        self.queue.poll_room(cx)
     }
     fn fill(&mut self, n: usize) {
-        *self.tail += n;
+        self.queue.fill(n);
     }
     fn release_if_empty(&mut self) {}
 }
@@ -389,25 +374,25 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_held_unit_bytes_come_and_go_and_the_unit_stays() {
+    fn behind_what_is_held_bytes_come_and_go_and_it_stays() {
         let mut cx = Context::from_waker(Waker::noop());
         let mut queue = Queue::new([0u8; 8]);
         queue.storage.copy_from_slice(b"xxHHabcd");
         queue.fill(8);
         queue.consume(2);
-        let mut lent = 2;
-        let (unit, mut behind) = queue.split(&mut lent);
-        assert_eq!((unit, &*behind.filled()), (&b"HH"[..], &b"abcd"[..]));
+        let mut gap = 0;
+        let mut behind = queue.behind(2, &mut gap);
+        assert_eq!(behind.filled(), b"abcd");
         behind.consume(3);
-        assert_eq!(behind.given_up(3), b"abc");
+        assert_eq!(behind.filled(), b"d");
         let Poll::Ready(room) = behind.poll_room(&mut cx) else { panic!("never waits") };
-        assert_eq!(room.len(), 3);
-        room.copy_from_slice(b"efg");
+        assert_eq!(room.len(), 5);
+        room[..3].copy_from_slice(b"efg");
         behind.fill(3);
+        assert_eq!(behind.filled(), b"defg");
         behind.consume(2);
-        assert_eq!(behind.given_up(2), b"de");
-        assert_eq!(unit, b"HH");
-        queue.consume(lent);
+        assert_eq!((gap, &*queue.filled()), (2, &b"HHdefg"[..]));
+        queue.consume(4);
         assert_eq!(queue.filled(), b"fg");
     }
 }

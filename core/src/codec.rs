@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 ///
 /// A [`Session`](crate::Session) calls it in this order: [`limit`](Self::limit) once;
 /// [`decode`](Self::decode) whenever there may be something in the received bytes, and
-/// [`view`](Self::view) after each event; [`encode`](Self::encode) for each message sent;
+/// [`view`](Self::view) after each event; [`encode`](Self::encode) for each message sent,
+/// and once more if there was no room, then [`accepted`](Self::accepted);
 /// [`keep_alive`](Self::keep_alive) in silence; [`close`](Self::close) once.
 ///
 /// Events are found as offsets ([`Found`](Self::Found)) and only then viewed, so that a session can go on
@@ -19,10 +20,10 @@ pub trait Codec {
     type Event<'a>;
     /// What the application says. `Copy`, because it is encoded again if it had to wait for room.
     type Message<'a>: Copy;
-    /// The most bytes one call of `decode`, `keep_alive` or `close` writes. A session always has that room.
+    /// The most bytes one call of `decode` writes. A session always has that room.
     const REPLY_MAX: usize = 0;
-    /// Whether `keep_alive` says anything; if not, silence is not interrupted.
-    const KEEP_ALIVE: bool = false;
+    /// The most bytes one call of `keep_alive` or `close` writes.
+    const GOODBYE_MAX: usize = Self::REPLY_MAX;
 
     /// What this session can take, told before anything else. A codec whose units say how long they are
     /// must refuse a longer one as soon as it knows, with
@@ -54,6 +55,12 @@ pub trait Codec {
     /// written, makes room and asks again. Any other error is the application's and leaves the session open.
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]>;
 
+    /// The message last encoded is on its way. Only here may a codec take note of what it has said: `encode` may be
+    /// undone and asked again.
+    fn accepted(&mut self, message: Self::Message<'_>) {
+        let _ = message;
+    }
+
     /// Whether a message is under way although all its bytes so far were dealt with: a body between two
     /// pieces, or before its end is said. Such a session is not idle, and the stream must not end there.
     fn under_way(&self) -> bool {
@@ -65,7 +72,12 @@ pub trait Codec {
         let _ = (why, out);
     }
 
-    /// Something that a living peer answers.
+    /// Whether `keep_alive` has something to say now; if not, silence is not interrupted.
+    fn keeps_alive(&self) -> bool {
+        false
+    }
+
+    /// Something that a living peer answers, or that tells it that we live.
     fn keep_alive(&mut self, out: &mut Outbox<'_>) {
         let _ = out;
     }

@@ -89,6 +89,21 @@ pub trait Clock {
     }
 }
 
+impl<K: Clock + ?Sized> Clock for &mut K {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+    fn recently(&self) -> Instant {
+        (**self).recently()
+    }
+    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_until(at, cx)
+    }
+    fn stopping(&self) -> bool {
+        (**self).stopping()
+    }
+}
+
 /// The three types a host chooses, as one parameter of everything above.
 pub trait Platform {
     /// Its byte streams.

@@ -46,6 +46,16 @@ impl Sub for Instant {
     }
 }
 
+/// TEMP
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date([u8; 29]);
+impl Date {
+    /// TEMP
+    pub fn as_bytes(&self) -> &[u8; 29] {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

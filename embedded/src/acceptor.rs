@@ -36,7 +36,7 @@ const REFUSED: Duration = Duration::from_secs(1);
 const CUTTING: Duration = Duration::from_millis(100);
 
 /// Most bytes of a goodbye; a codec whose replies are longer refuses without one.
-const GOODBYE_MAX: usize = 160;
+const GOODBYE_MAX: usize = 256;
 
 /// How an [`Acceptor`] behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,7 +263,7 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         self.refused.set(self.refused.get().wrapping_add(1));
         let (mut goodbye, mut len) = ([0; GOODBYE_MAX], 0);
         let mut transport = Tcp::new(socket);
-        if C::REPLY_MAX <= GOODBYE_MAX {
+        if C::GOODBYE_MAX <= GOODBYE_MAX {
             codec.close(Some(Code::TooManySessions.into()), &mut Outbox::new(&mut goodbye, &mut len));
         }
         if len > 0 {

@@ -53,7 +53,7 @@ mod timers;
 mod worker;
 
 pub use netloom_core::{
-    self as core, CloseReason, Code, Codec, Duration, Error, Fault, Held, Instant, Limits, Options, Outbox,
+    self as core, CloseReason, Code, Codec, Duration, Error, Fault, Instant, Limits, Options, Outbox,
     Platform, Result, Sender, Session, Stats, Step, Storage, Timeouts, Transport,
 };
 pub use netloom_protocols::{self as protocols, Framing, Lines};

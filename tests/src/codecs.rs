@@ -186,7 +186,6 @@ impl Codec for Chatty {
     type Event<'a> = &'a [u8];
     type Message<'a> = Talk<'a>;
     const REPLY_MAX: usize = 2 + Self::PING_MAX;
-    const KEEP_ALIVE: bool = true;
 
     fn decode(&mut self, input: &mut [u8], out: &mut Outbox<'_>) -> Result<Step<()>> {
         let [kind, len, rest @ ..] = &*input else { return Ok(Step::NeedInput) };
@@ -226,6 +225,10 @@ impl Codec for Chatty {
     fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
         let code = why.map_or(0, |error| (-600 - error.number()) as u8);
         out.put(&[b'.', 1, code]).expect("REPLY_MAX bytes of room");
+    }
+
+    fn keeps_alive(&self) -> bool {
+        true
     }
 
     fn keep_alive(&mut self, out: &mut Outbox<'_>) {

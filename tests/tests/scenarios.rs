@@ -56,6 +56,7 @@ on_seeds! { 300:
     a_head_that_fills_its_block_leaves_room_for_its_body
     half_a_body_and_the_end_is_an_error
     chunks_gather_behind_a_held_head
+    a_session_is_lent_to_another_protocol_and_back
     replies_and_keep_alives_leave_while_the_handler_waits
     automatic_replies_wait_for_room
     silence_is_answered

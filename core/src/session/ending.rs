@@ -115,11 +115,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Writes the codec's goodbye behind what is queued.
     fn poll_goodbye(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
-        if C::REPLY_MAX == 0 {
+        if C::GOODBYE_MAX == 0 {
             return Poll::Ready(());
         }
         loop {
-            match self.tx.make_room(C::REPLY_MAX) {
+            match self.tx.make_room(C::GOODBYE_MAX) {
                 Room::Made => {
                     self.codec.close(reason.error(), &mut self.tx.outbox());
                     return Poll::Ready(());

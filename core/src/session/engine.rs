@@ -50,7 +50,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 return Some((n, found));
             }
             Ok(Step::Quiet(n)) => {
-                self.progress(n, n > 0);
+                assert!(n > 0, "{} makes no progress", core::any::type_name::<C>());
+                self.stood_still = false;
+                if !self.codec.under_way() {
+                    self.timing.unit_ended();
+                }
                 rx.consume(n);
             }
             Ok(Step::Goodbye(n)) => {

@@ -8,14 +8,14 @@
 //! |---|---|
 //! | `engine.rs` | decodes, writes, reads and waits: where all progress is made |
 //! | `sender.rs` | the sending half |
-//! | `held.rs` | an event that stays readable while later ones arrive behind it |
+//! | `link.rs` | a session with its platform erased, for applications that name none |
 //! | `timing.rs` | when to act if nothing happens |
 //! | `ending.rs` | every state, what leads where, and how the end is gone through |
 //! | `stats.rs` | what a session has done |
 
 mod ending;
 mod engine;
-mod held;
+mod link;
 mod sender;
 mod stats;
 mod timing;
@@ -24,7 +24,7 @@ use core::future::poll_fn;
 use core::task::{Context, Poll};
 
 pub use ending::CloseReason;
-pub use held::Held;
+pub use link::{Erased, Lending, Link, LinkParts, Outlet, Upgraded};
 pub use sender::Sender;
 pub use stats::{Stats, Traffic};
 
@@ -34,13 +34,13 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::platform::{Platform, Transport};
 use crate::time::Instant;
-use sender::{Large, Left};
 
 /// One connection: a transport, a codec and two queues.
 ///
 /// | to | call |
 /// |---|---|
-/// | wait for the peer | [`receive`](Self::receive), [`receive_held`](Self::receive_held) |
+/// | wait for the peer | [`receive`](Self::receive) |
+/// | keep an event while later ones arrive behind it | [`find`](Self::find), [`hold`](Self::hold), [`keep`](Self::keep) |
 /// | speak | [`send`](Self::send), [`try_send`](Self::try_send), [`flush`](Self::flush), or those of the [`Sender`] that `receive` lends |
 /// | await something else | [`during`](Self::during) |
 /// | change the protocol | [`switch`](Self::switch) |
@@ -50,7 +50,11 @@ use sender::{Large, Left};
 /// send queue ([`send`](Self::send) says more).
 pub struct Session<P: Platform, C> {
     rx: Queue<P::Storage>,
-    /// Bytes of the event last lent out; given up by the next call.
+    /// Bytes at the front of rx that stay until they are let go.
+    held: usize,
+    /// Bytes behind them that are given up already.
+    gap: usize,
+    /// Bytes of the event last lent out, behind both; given up by the next call.
     lent: usize,
     sender: Sender<P, C>,
 }
@@ -60,7 +64,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// the protocol must fit `rx`.
     ///
     /// # Panics
-    /// If `tx` is smaller than [`Codec::REPLY_MAX`].
+    /// If `tx` is smaller than [`Codec::REPLY_MAX`] or [`Codec::GOODBYE_MAX`].
     pub fn open(
         transport: P::Transport,
         codec: C,
@@ -69,7 +73,13 @@ impl<P: Platform, C: Codec> Session<P, C> {
         options: Options,
     ) -> Self {
         let unit = rx.limit();
-        Self { rx: Queue::new(rx), lent: 0, sender: Sender::open(transport, codec, tx, clock, options, unit) }
+        Self {
+            rx: Queue::new(rx),
+            held: 0,
+            gap: 0,
+            lent: 0,
+            sender: Sender::open(transport, codec, tx, clock, options, unit),
+        }
     }
 
     /// The next event, with the means to answer it. `None` once the session has ended in order;
@@ -79,14 +89,9 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// What ended the session: the peer's fault, a failed transport, a time-out. The goodbye was sent by
     /// then, if one could be.
     pub async fn receive(&mut self) -> Result<Option<(C::Event<'_>, &mut Sender<P, C>)>> {
-        let found = match self.found_already() {
-            Some(found) => found,
-            None => match poll_fn(|cx| self.poll_found(cx)).await? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        };
-        match C::view(found, &self.rx.filled()[..self.lent]) {
+        let Some(found) = self.find().await? else { return Ok(None) };
+        let unit = self.held + self.gap..self.held + self.gap + self.lent;
+        match C::view(found, &self.rx.filled()[unit]) {
             Ok(event) => Ok(Some((event, &mut self.sender))),
             Err(error) => {
                 self.sender.fail(error);
@@ -95,23 +100,59 @@ impl<P: Platform, C: Codec> Session<P, C> {
         }
     }
 
-    /// Like [`receive`](Self::receive), but the event stays readable while later ones are received behind
-    /// it: a request's head while its body streams. The event's bytes are not reusable meanwhile, and what
-    /// follows must fit the rest of the queue, piece by piece.
+    /// Like [`receive`](Self::receive), but tells only where the event lies in [`unit`](Self::unit).
     ///
     /// # Errors
     /// As for [`receive`](Self::receive).
-    pub async fn receive_held(&mut self) -> Result<Option<(C::Event<'_>, Held<'_, P, C>)>> {
-        let Some(found) = poll_fn(|cx| self.poll_found(cx)).await? else { return Ok(None) };
-        self.rx.make_room_behind(self.lent);
-        let (unit, behind) = self.rx.split(&mut self.lent);
-        match C::view(found, unit) {
-            Ok(event) => Ok(Some((event, Held::new(behind, &mut self.sender)))),
-            Err(error) => {
-                self.sender.fail(error);
-                Err(error)
-            }
+    pub async fn find(&mut self) -> Result<Option<C::Found>> {
+        match self.found_already() {
+            Some(found) => Ok(Some(found)),
+            None => poll_fn(|cx| self.poll_found(cx)).await,
         }
+    }
+
+    /// The bytes of the event last received or found.
+    pub fn unit(&mut self) -> &mut [u8] {
+        let start = self.held + self.gap;
+        &mut self.rx.filled()[start..start + self.lent]
+    }
+
+    /// Keeps the event last received until it is [let go](Self::let_go): a request's head while its body streams.
+    /// What comes later comes behind it, and must fit the rest of the queue piece by piece; a queue that can grow
+    /// does.
+    pub fn hold(&mut self) {
+        let lent = self.lent;
+        self.keep(0..lent);
+    }
+
+    /// Keeps a part of the event last received, joined to what is held already: a body gathers in one piece.
+    ///
+    /// # Panics
+    /// If the event has no such part.
+    pub fn keep(&mut self, part: core::ops::Range<usize>) {
+        assert!(part.start <= part.end && part.end <= self.lent, "the event is shorter than that");
+        let (start, len) = (self.held + self.gap, part.len());
+        if self.gap + part.start > 0 {
+            let held = self.held;
+            self.rx.filled().copy_within(start + part.start..start + part.end, held);
+        }
+        self.held += len;
+        self.gap += self.lent - len;
+        self.lent = 0;
+    }
+
+    /// The bytes that are held.
+    pub fn held(&mut self) -> &mut [u8] {
+        let held = self.held;
+        &mut self.rx.filled()[..held]
+    }
+
+    /// Nothing is held any more.
+    pub fn let_go(&mut self) {
+        let gone = core::mem::take(&mut self.held)
+            + core::mem::take(&mut self.gap)
+            + core::mem::take(&mut self.lent);
+        self.rx.consume(gone);
     }
 
     /// [`Sender::send`], outside an event. While it waits for room it also reads, as far as the receive
@@ -124,30 +165,13 @@ impl<P: Platform, C: Codec> Session<P, C> {
         if self.sender.queued_already(message) {
             return Ok(());
         }
-        loop {
-            match self.sender.queue(message, Large::Direct)? {
-                None => return Ok(()),
-                Some(Left::NoRoom) => {
-                    poll_fn(|cx| {
-                        let flushed = self.sender.poll_flush(cx);
-                        self.read_meanwhile(flushed.is_pending(), cx);
-                        flushed
-                    })
-                    .await?;
-                }
-                Some(Left::Exhausted(least)) => {
-                    poll_fn(|cx| self.sender.poll_storage(least, cx)).await?;
-                }
-                Some(Left::Direct(mut body)) => {
-                    return poll_fn(|cx| {
-                        let sent = self.sender.poll_direct(&mut body, cx);
-                        self.read_meanwhile(sent.is_pending(), cx);
-                        sent
-                    })
-                    .await;
-                }
-            }
-        }
+        let mut rest = None;
+        poll_fn(|cx| {
+            let sent = self.sender.poll_send(message, &mut rest, cx);
+            self.read_meanwhile(sent.is_pending(), cx);
+            sent
+        })
+        .await
     }
 
     /// [`Sender::try_send`], outside an event.
@@ -186,11 +210,20 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// leaves first.
     ///
     /// # Panics
-    /// If the send queue is smaller than the new codec's [`Codec::REPLY_MAX`].
+    /// If the send queue is too small for the new codec's replies.
     pub fn switch<D: Codec>(mut self, codec: D) -> Session<P, D> {
-        self.give_up();
+        self.let_go();
         let unit = self.rx.limit();
-        Session { rx: self.rx, lent: 0, sender: self.sender.switch(codec, unit) }
+        Session { rx: self.rx, held: 0, gap: 0, lent: 0, sender: self.sender.switch(codec, unit) }
+    }
+
+    /// Another protocol until the [`Upgraded`] session is dropped, for who does not own the session. Bytes already
+    /// received are the new codec's; queued output still leaves first.
+    ///
+    /// # Panics
+    /// If the send queue is too small for the new codec's replies.
+    pub fn upgrade<D: Codec>(&mut self, codec: D) -> Upgraded<'_, D> {
+        Link::lend(self).open(codec)
     }
 
     /// Sends what is queued, says goodbye, and reads on until the peer has ended too or the closing time-out
@@ -200,7 +233,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// # Errors
     /// If what was queued could not be delivered, or the session had failed before.
     pub async fn close(&mut self) -> Result<()> {
-        self.give_up();
+        self.let_go();
         self.sender.close();
         poll_fn(|cx| self.sender.poll_end(&mut self.rx, cx)).await;
         self.rx.consume(self.rx.len());
@@ -214,7 +247,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// Ends the session at once. Unless all had been said already, the connection is cut, and the peer sees
     /// that; returns whether it was.
     pub fn abort(&mut self, why: Error) -> bool {
-        self.give_up();
+        self.let_go();
         self.rx.consume(self.rx.len());
         self.rx.release_if_empty();
         self.sender.abort(why)
@@ -272,19 +305,30 @@ impl<P: Platform, C: Codec> Session<P, C> {
     #[inline]
     fn found_already(&mut self) -> Option<C::Found> {
         self.give_up();
-        let (n, found) = self.sender.event_already(&mut self.rx)?;
+        let (n, found) = match self.held {
+            0 => self.sender.event_already(&mut self.rx)?,
+            held => self.sender.event_already(&mut self.rx.behind(held, &mut self.gap))?,
+        };
         self.lent = n;
         Some(found)
     }
 
     #[inline]
     fn give_up(&mut self) {
-        self.rx.consume(core::mem::take(&mut self.lent));
+        let lent = core::mem::take(&mut self.lent);
+        match self.held {
+            0 => self.rx.consume(lent),
+            _ => self.gap += lent,
+        }
     }
 
     fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Found>>> {
         self.give_up();
-        self.sender.poll_event(&mut self.rx, cx).map_ok(|event| {
+        let event = match self.held {
+            0 => self.sender.poll_event(&mut self.rx, cx),
+            held => self.sender.poll_event(&mut self.rx.behind(held, &mut self.gap), cx),
+        };
+        event.map_ok(|event| {
             event.map(|(n, found)| {
                 self.lent = n;
                 found

@@ -69,7 +69,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         options: Options,
         unit: usize,
     ) -> Self {
-        assert!(tx.limit() >= C::REPLY_MAX.max(1), "the tx queue is too small for the codec's replies");
+        assert!(
+            tx.limit() >= C::REPLY_MAX.max(C::GOODBYE_MAX).max(1),
+            "the tx queue is too small for the codec's replies"
+        );
         codec.limit(Limits { message: options.message_max, unit });
         let now = clock.now();
         Self {
@@ -93,7 +96,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     pub(super) fn switch<D: Codec>(self, mut codec: D, unit: usize) -> Sender<P, D> {
-        assert!(self.tx.limit() >= D::REPLY_MAX.max(1), "the tx queue is too small for the codec's replies");
+        assert!(
+            self.tx.limit() >= D::REPLY_MAX.max(D::GOODBYE_MAX).max(1),
+            "the tx queue is too small for the codec's replies"
+        );
         codec.limit(Limits { message: self.message_max, unit });
         Sender {
             tx: self.tx,
@@ -134,12 +140,27 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         if self.queued_already(message) {
             return Ok(());
         }
+        let mut rest = None;
+        poll_fn(|cx| self.poll_send(message, &mut rest, cx)).await
+    }
+
+    /// Queues `message`, and waits while there is no room. `rest`, which is `None` at first, keeps what is left of a
+    /// message that goes out directly.
+    pub(super) fn poll_send<'m>(
+        &mut self,
+        message: C::Message<'m>,
+        rest: &mut Option<&'m [u8]>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
         loop {
+            if let Some(body) = rest {
+                return self.poll_direct(body, cx);
+            }
             match self.queue(message, Large::Direct)? {
-                None => return Ok(()),
-                Some(Left::NoRoom) => poll_fn(|cx| self.poll_flush(cx)).await?,
-                Some(Left::Exhausted(least)) => poll_fn(|cx| self.poll_storage(least, cx)).await?,
-                Some(Left::Direct(mut body)) => return poll_fn(|cx| self.poll_direct(&mut body, cx)).await,
+                None => return Poll::Ready(Ok(())),
+                Some(Left::NoRoom) => ready!(self.poll_flush(cx))?,
+                Some(Left::Exhausted(least)) => ready!(self.poll_storage(least, cx))?,
+                Some(Left::Direct(body)) => *rest = Some(body),
             }
         }
     }
@@ -165,12 +186,15 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// # Errors
     /// [`Code::WriteStalled`] or what the transport failed with.
     pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.poll_flush_open(cx)).await
+    }
+
+    pub(super) fn poll_flush_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match self.state {
-            State::Ended(reason) => return reason.error().map_or(Ok(()), Err),
-            State::Torn => return Err(self.cut(Code::InvalidSession.into())),
-            _ => {}
+            State::Ended(reason) => Poll::Ready(reason.error().map_or(Ok(()), Err)),
+            State::Torn => Poll::Ready(Err(self.cut(Code::InvalidSession.into()))),
+            _ => self.poll_flush(cx),
         }
-        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Awaits something else while queued output leaves and keep-alives go out. For a handler that waits on
@@ -180,9 +204,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            if self.state == State::Open {
-                self.poll_attend(cx);
-            }
+            self.poll_attend(cx);
             future.as_mut().poll(cx)
         })
         .await
@@ -283,7 +305,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         let mut out = self.tx.outbox();
         match self.codec.encode(message, &mut out) {
             Ok(body) if out.put(body).is_ok() => {
-                self.queued();
+                self.queued(message);
                 true
             }
             _ => {
@@ -307,7 +329,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             let mut out = self.tx.outbox();
             match self.codec.encode(message, &mut out) {
                 Ok(body) if out.put(body).is_ok() => {
-                    self.queued();
+                    self.queued(message);
                     return Ok(None);
                 }
                 Ok(body) => {
@@ -324,7 +346,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                         let (first, rest) = body.split_at(out.room());
                         out.put(first)?;
                         self.state = State::Torn;
-                        self.queued();
+                        self.queued(message);
                         return Ok(Some(Left::Direct(rest)));
                     }
                 }
@@ -364,7 +386,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     #[inline]
-    fn queued(&mut self) {
+    fn queued(&mut self, message: C::Message<'_>) {
+        self.codec.accepted(message);
         self.sent.messages += 1;
         self.timing.moved();
     }
@@ -444,7 +467,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Lets output leave and keep-alives go out while the application waits elsewhere.
-    fn poll_attend(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn poll_attend(&mut self, cx: &mut Context<'_>) {
         while self.state == State::Open {
             let stalled = match self.poll_drain(cx) {
                 Poll::Ready(Err(_)) => return, // the state says why
@@ -458,7 +481,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Ready when a time-out has passed and was dealt with. `stalled`: output waits for the transport.
     pub(super) fn poll_wait(&mut self, wait: Wait, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let (at, due) = self.timing.next(wait, stalled, C::KEEP_ALIVE, &self.spans, &self.clock);
+        let (at, due) = self.timing.next(wait, stalled, self.codec.keeps_alive(), &self.spans, &self.clock);
         ready!(self.clock.poll_until(at, cx));
         if self.timing.first_time(at) {
             // The application looked away meanwhile, or so it may be: the transport is asked once more.
@@ -473,7 +496,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             Due::KeepAlive => {
                 self.timing.kept_alive(self.clock.now());
                 // Without room much is on its way already, and the write-stall time-out watches that.
-                if self.tx.make_room(C::REPLY_MAX) == Room::Made {
+                if self.tx.make_room(C::GOODBYE_MAX) == Room::Made {
                     self.codec.keep_alive(&mut self.tx.outbox());
                 }
             }

@@ -54,6 +54,7 @@ impl core::ops::Add<Span> for Instant {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(super) struct Timing {
     /// Bytes came, or the application did something, since the last wait.
     moved: bool,

@@ -20,7 +20,7 @@ impl<C: Codec> Codec for Wire<C> {
     type Event<'a> = C::Event<'a>;
     type Message<'a> = &'a [u8];
     const REPLY_MAX: usize = C::REPLY_MAX;
-    const KEEP_ALIVE: bool = C::KEEP_ALIVE;
+    const GOODBYE_MAX: usize = C::GOODBYE_MAX;
 
     fn limit(&mut self, limits: Limits) {
         self.0.limit(limits);
@@ -44,6 +44,10 @@ impl<C: Codec> Codec for Wire<C> {
 
     fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
         self.0.close(why, out);
+    }
+
+    fn keeps_alive(&self) -> bool {
+        self.0.keeps_alive()
     }
 
     fn keep_alive(&mut self, out: &mut Outbox<'_>) {

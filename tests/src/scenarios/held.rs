@@ -1,6 +1,6 @@
-//! A head that stays borrowed while its body streams behind it, and protocols that change.
+//! A head that stays while its body streams behind it, and protocols that change.
 
-use netloom_core::{CloseReason, Code, Fault, Options, Result, Session};
+use netloom_core::{CloseReason, Code, Codec, Fault, Options, Result, Session};
 use netloom_protocols::Framing;
 
 use super::secs;
@@ -11,12 +11,13 @@ const BODY: usize = 300;
 
 /// Receives one upload through a queue smaller than its body, and sends the body back.
 async fn upload(world: &World, session: &mut Session<OnBlocks, Upload>, round: u8) -> Result<()> {
-    let Some((head, mut rest)) = session.receive_held().await? else { panic!("it ended first") };
+    let Some(head) = session.find().await? else { panic!("it ended first") };
+    session.hold();
     let mut body = 0;
     loop {
         let (part, peer) = match world.chance(80) {
-            true => rest.receive().await?.expect("the body goes on"),
-            false => match cancel_at_random(world, rest.receive()).await {
+            true => session.receive().await?.expect("the body goes on"),
+            false => match cancel_at_random(world, session.receive()).await {
                 Some(part) => part?.expect("the body goes on"),
                 None => continue,
             },
@@ -25,13 +26,15 @@ async fn upload(world: &World, session: &mut Session<OnBlocks, Upload>, round: u
             Part::Body(piece) => {
                 assert!(piece.iter().all(|byte| *byte == round), "round {round}");
                 body += piece.len();
-                peer.send(piece).await?; // piece and head are both borrowed
+                peer.send(piece).await?;
             }
             Part::End => break,
             Part::Head(line) => panic!("{line} inside a body"),
         }
     }
-    assert_eq!((head, body), (Part::Head(&format!("upload-{round} {BODY}")), BODY));
+    assert_eq!(Upload::view(head, session.held())?, Part::Head(&format!("upload-{round} {BODY}")));
+    assert_eq!(body, BODY);
+    session.let_go();
     Ok(())
 }
 
@@ -123,12 +126,14 @@ pub(super) fn a_head_that_fills_its_block_leaves_room_for_its_body(seed: u64) {
     let head = format!("{} 100\n", "x".repeat(40 + world.below(40) as usize));
     let mut lab = world.tasks();
     lab.spawn("server", async {
-        let (line, mut rest) = server.receive_held().await.expect("receive").expect("a head");
+        let line = server.find().await.expect("receive").expect("a head");
+        server.hold();
         let mut body = 0;
-        while let (Part::Body(piece), _) = rest.receive().await.expect("receive").expect("more") {
+        while let (Part::Body(piece), _) = server.receive().await.expect("receive").expect("more") {
             body += piece.len();
         }
-        assert_eq!((line, body), (Part::Head(head.trim_end()), 100));
+        assert_eq!(Upload::view(line, server.held()), Ok(Part::Head(head.trim_end())));
+        assert_eq!(body, 100);
         server.close().await.expect("close");
     });
     lab.spawn("client", async {
@@ -150,10 +155,11 @@ pub(super) fn half_a_body_and_the_end_is_an_error(seed: u64) {
     let cut = world.below(100) as usize;
     let mut lab = world.tasks();
     lab.spawn("server", async {
-        let (_, mut rest) = server.receive_held().await.expect("receive").expect("a head");
+        server.find().await.expect("receive").expect("a head");
+        server.hold();
         let mut body = 0;
         let error = loop {
-            match rest.receive().await {
+            match server.receive().await {
                 Ok(Some((Part::Body(piece), _))) => body += piece.len(),
                 Ok(other) => panic!("{:?} after {body} bytes of 100", other.map(|(part, _)| part)),
                 Err(error) => break error,
@@ -171,11 +177,11 @@ pub(super) fn half_a_body_and_the_end_is_an_error(seed: u64) {
     blocks.assert_idle("at the end");
 }
 
-/// Chunks that are cut anywhere gather whole behind the head, which does not move.
+/// Chunks that are cut anywhere gather in one piece behind the head, in a queue that grows for them.
 pub(super) fn chunks_gather_behind_a_held_head(seed: u64) {
     let world = World::new(seed);
     let (a, b) = link(&world, Faults::rough());
-    let blocks = Blocks::plenty(64);
+    let blocks = Blocks::new(&[(64, 4), (1024, 4)]);
     let mut server = open_on(&world, a, Upload::default(), &blocks);
     let mut client = open::<1024, _>(&world, b, Raw);
     let chunks: Vec<Vec<u8>> = (0..10).map(|i| vec![i; world.length(20)]).collect();
@@ -185,20 +191,70 @@ pub(super) fn chunks_gather_behind_a_held_head(seed: u64) {
         bytes.extend_from_slice(chunk);
     }
     bytes.push(0);
+    bytes.extend_from_slice(b"next 0\n");
     let mut lab = world.tasks();
     lab.spawn("server", async {
-        let (head, mut rest) = server.receive_held().await.expect("receive").expect("a head");
-        for chunk in &chunks {
-            let (part, _) = rest.receive().await.expect("receive").expect("a chunk");
-            assert_eq!(part, Part::Body(chunk));
+        server.find().await.expect("receive").expect("a head");
+        server.hold();
+        let head = server.held().len();
+        loop {
+            let length = match server.receive().await.expect("receive").expect("a part").0 {
+                Part::Body(piece) => piece.len(),
+                _ => break,
+            };
+            server.keep(1..1 + length);
         }
-        assert_eq!(rest.receive().await.expect("receive").map(|(part, _)| part), Some(Part::End));
-        assert_eq!(head, Part::Head("upload chunked"));
+        assert_eq!(&server.held()[..head], b"upload chunked\n");
+        assert_eq!(server.held()[head..], chunks.concat());
+        server.let_go();
+        let (next, _) = server.receive().await.expect("receive").expect("a head");
+        assert_eq!(next, Part::Head("next 0"));
         server.close().await.expect("close");
     });
     lab.spawn("client", async {
         client.send(&bytes).await.expect("send");
         assert!(client.receive().await.expect("in order").is_none());
+    });
+    lab.run(secs(25)).assert_done();
+    blocks.assert_idle("at the end");
+}
+
+/// Another codec on a session that is owned elsewhere: what was received is its, and the owner gets the session back as
+/// far as it came, whenever that is.
+pub(super) fn a_session_is_lent_to_another_protocol_and_back(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults::rough());
+    let blocks = Blocks::plenty(64);
+    let mut server = open_on(&world, a, Upload::default(), &blocks);
+    let mut client = open::<1024, _>(&world, b, Raw);
+    let given_up = world.chance(50);
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        server.receive().await.expect("receive").expect("a head");
+        server.receive().await.expect("receive").expect("an end");
+        let mut framed = server.upgrade(Framing::new());
+        let (message, peer) = framed.receive().await.expect("receive").expect("a frame");
+        peer.send(message).await.expect("send");
+        if given_up {
+            let _ = cancel_at_random(&world, framed.receive()).await;
+            drop(framed);
+            assert_eq!(server.reason(), None);
+            assert!(server.abort(Code::ShuttingDown.into()));
+            return;
+        }
+        framed.close().await.expect("close");
+        drop(framed);
+        assert_eq!(server.reason(), Some(CloseReason::Local));
+        assert_eq!(server.stats().sent.messages, 1);
+        server.close().await.expect("it is closed");
+    });
+    lab.spawn("client", async {
+        client.send(b"upload 0\n\0\0\0\x02hi").await.expect("send");
+        let mut all = Vec::new();
+        while let Ok(Some((piece, _))) = client.receive().await {
+            all.extend_from_slice(piece);
+        }
+        assert!(given_up || all == b"\0\0\0\x02hi");
     });
     lab.run(secs(25)).assert_done();
     blocks.assert_idle("at the end");

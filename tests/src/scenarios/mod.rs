@@ -81,7 +81,8 @@ table! {
         a_body_under_way_is_finished_when_the_host_stops
         a_head_that_fills_its_block_leaves_room_for_its_body
         half_a_body_and_the_end_is_an_error
-        chunks_gather_behind_a_held_head;
+        chunks_gather_behind_a_held_head
+        a_session_is_lent_to_another_protocol_and_back;
     waiting: replies_and_keep_alives_leave_while_the_handler_waits
         automatic_replies_wait_for_room
         silence_is_answered;

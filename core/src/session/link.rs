@@ -1,0 +1,200 @@
+//! A session with its platform erased, for applications that name none: an HTTP handler is an `async fn` without type
+//! parameters, compiled once.
+//!
+//! Everything below is polled, so the traits are object safe; what waits is on `dyn Link` and `dyn Outlet`.
+
+use core::future::{Future, poll_fn};
+use core::net::SocketAddr;
+use core::ops::Range;
+use core::pin::pin;
+use core::task::{Context, Poll};
+
+use super::{CloseReason, Sender, Session, Stats};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::platform::{Clock, Platform, Transport};
+use crate::time::Instant;
+
+mod upgrade;
+
+pub use upgrade::{Erased, Upgraded};
+
+/// A [`Session`], whatever its platform. Its methods are the session's; those that wait are polled here, and awaited
+/// by those of `dyn Link`.
+pub trait Link<C: Codec> {
+    /// The event at hand, if it is here already: see [`Session::find`].
+    fn found_already(&mut self) -> Option<C::Found>;
+    /// [`Session::find`].
+    fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Found>>>;
+    /// [`Session::keep`].
+    fn keep(&mut self, part: Range<usize>);
+    /// What is held, the event last found, and the sending half: three things that do not overlap.
+    fn parts(&mut self) -> LinkParts<'_, C>;
+    /// The session's insides, to be driven by another codec until they are given back.
+    fn lend(&mut self) -> Lending<'_>;
+}
+
+pub use upgrade::Lending;
+
+/// The parts of a [`Link`].
+pub struct LinkParts<'a, C: Codec> {
+    /// What is held.
+    pub held: &'a mut [u8],
+    /// The event last found.
+    pub unit: &'a mut [u8],
+    /// The sending half.
+    pub outlet: &'a mut (dyn Outlet<C> + 'a),
+}
+
+/// A [`Sender`], whatever its platform.
+pub trait Outlet<C: Codec> {
+    /// Queues `message` if there is room for it.
+    fn queued_already(&mut self, message: C::Message<'_>) -> bool;
+    /// Queues `message`. `rest`, which is `None` at first, keeps what is left of one that is too large to be queued.
+    fn poll_send<'m>(
+        &mut self,
+        message: C::Message<'m>,
+        rest: &mut Option<&'m [u8]>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>>;
+    /// [`Sender::try_send`].
+    fn try_send(&mut self, message: C::Message<'_>) -> Result<()>;
+    /// [`Sender::flush`].
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+    /// Lets output leave while the application waits elsewhere: see [`Sender::during`].
+    fn poll_attend(&mut self, cx: &mut Context<'_>);
+    /// [`Sender::fail`].
+    fn fail(&mut self, error: Error);
+    /// [`Session::abort`].
+    fn abort(&mut self, error: Error);
+    /// [`Sender::codec`].
+    fn codec(&mut self) -> &mut C;
+    /// The codec, to look at.
+    fn state(&self) -> &C;
+    /// [`Sender::reason`].
+    fn reason(&self) -> Option<CloseReason>;
+    /// [`Sender::stats`].
+    fn stats(&self) -> Stats;
+    /// [`Transport::peer`].
+    fn peer(&self) -> Option<SocketAddr>;
+    /// [`Clock::now`].
+    fn now(&self) -> Instant;
+    /// [`Clock::stopping`].
+    fn stopping(&self) -> bool;
+}
+
+impl<C: Codec> dyn Link<C> + '_ {
+    /// [`Session::find`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn find(&mut self) -> Result<Option<C::Found>> {
+        match self.found_already() {
+            Some(found) => Ok(Some(found)),
+            None => poll_fn(|cx| self.poll_find(cx)).await,
+        }
+    }
+}
+
+impl<C: Codec> dyn Outlet<C> + '_ {
+    /// [`Sender::send`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
+        if self.queued_already(message) {
+            return Ok(());
+        }
+        let mut rest = None;
+        poll_fn(|cx| self.poll_send(message, &mut rest, cx)).await
+    }
+
+    /// [`Sender::flush`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// [`Sender::during`].
+    pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            self.poll_attend(cx);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+impl<P: Platform, C: Codec> Link<C> for Session<P, C> {
+    fn found_already(&mut self) -> Option<C::Found> {
+        self.found_already()
+    }
+    fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Found>>> {
+        self.poll_found(cx)
+    }
+    fn keep(&mut self, part: Range<usize>) {
+        self.keep(part);
+    }
+    fn parts(&mut self) -> LinkParts<'_, C> {
+        let bytes = self.rx.filled();
+        let (held, rest) = bytes.split_at_mut(self.held);
+        LinkParts { held, unit: &mut rest[self.gap..self.gap + self.lent], outlet: &mut self.sender }
+    }
+    fn lend(&mut self) -> Lending<'_> {
+        self.let_go();
+        Lending::of(self)
+    }
+}
+
+impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
+    fn queued_already(&mut self, message: C::Message<'_>) -> bool {
+        self.queued_already(message)
+    }
+    fn poll_send<'m>(
+        &mut self,
+        message: C::Message<'m>,
+        rest: &mut Option<&'m [u8]>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        self.poll_send(message, rest, cx)
+    }
+    fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
+        self.try_send(message)
+    }
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush_open(cx)
+    }
+    fn poll_attend(&mut self, cx: &mut Context<'_>) {
+        self.poll_attend(cx);
+    }
+    fn fail(&mut self, error: Error) {
+        self.fail(error);
+    }
+    fn abort(&mut self, error: Error) {
+        self.abort(error);
+    }
+    fn codec(&mut self) -> &mut C {
+        &mut self.codec
+    }
+    fn state(&self) -> &C {
+        &self.codec
+    }
+    fn reason(&self) -> Option<CloseReason> {
+        self.reason()
+    }
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+    fn peer(&self) -> Option<SocketAddr> {
+        self.transport.peer()
+    }
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+    fn stopping(&self) -> bool {
+        self.clock.stopping()
+    }
+}
