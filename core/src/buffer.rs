@@ -349,6 +349,36 @@ impl<'a> Outbox<'a> {
         *self.tail += n;
         Ok(&mut self.bytes[start..start + n])
     }
+
+    /// The room, to be written from its front; then [`advance`](Self::advance) says how far.
+    pub fn spare(&mut self) -> &mut [u8] {
+        &mut self.bytes[*self.tail..]
+    }
+
+    /// The first `n` bytes of the room are written.
+    ///
+    /// # Panics
+    /// If there is less room.
+    pub fn advance(&mut self, n: usize) {
+        assert!(n <= self.room(), "more was written than there was room for");
+        *self.tail += n;
+    }
+
+    /// The last `n` bytes that were written here, to be corrected.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn last(&mut self, n: usize) -> &mut [u8] {
+        &mut self.bytes[*self.tail - n..*self.tail]
+    }
+
+    /// Takes back the last `n` bytes.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn take_back(&mut self, n: usize) {
+        *self.tail -= n;
+    }
 }
 
 #[cfg(test)]

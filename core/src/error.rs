@@ -86,6 +86,8 @@ codes! {
     -683 InvalidText "invalid_text" Peer "the text is not UTF-8";
     -684 NameNotResolved "name_not_resolved" Transport "the host name has no address";
     -685 InvalidAddress "invalid_address" Local "the address is not of the form HOST:PORT";
+    /// Raised by applications: the answer's status is on the wire.
+    -686 Rejected "rejected" Peer "the request was rejected";
 }
 
 impl Code {

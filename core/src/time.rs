@@ -1,8 +1,11 @@
 //! Time as data. The core never asks what time it is; the host tells it.
 
+mod date;
+
 use core::ops::{Add, Sub};
 
 pub use core::time::Duration;
+pub use date::Date;
 
 /// A moment on the host's monotonic clock, in microseconds since an epoch of the host's choosing.
 ///
@@ -43,16 +46,6 @@ impl Sub for Instant {
     /// Saturates at zero.
     fn sub(self, rhs: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(rhs.0))
-    }
-}
-
-/// TEMP
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date([u8; 29]);
-impl Date {
-    /// TEMP
-    pub fn as_bytes(&self) -> &[u8; 29] {
-        &self.0
     }
 }
 

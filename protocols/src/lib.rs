@@ -5,12 +5,14 @@
 //!
 //! | module | protocol | events and messages |
 //! |---|---|---|
+//! | [`http1`] | HTTP/1.1 | requests and responses |
 //! | [`framing`] | a 4-byte length, then that many bytes | `&[u8]` |
 //! | [`lines`] | lines of UTF-8 text | `&str` |
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod framing;
+pub mod http1;
 pub mod lines;
 
 pub use framing::Framing;

@@ -32,7 +32,7 @@ use crate::buffer::{Queue, Storage};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::platform::{Platform, Transport};
+use crate::platform::{Clock, Platform, Transport};
 use crate::time::Instant;
 
 /// One connection: a transport, a codec and two queues.
@@ -288,6 +288,11 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// Why the session ended or is about to; `None` while it is open.
     pub fn reason(&self) -> Option<CloseReason> {
         self.sender.reason()
+    }
+
+    /// Whether the host is coming to its end.
+    pub fn is_stopping(&self) -> bool {
+        self.sender.clock.stopping()
     }
 
     /// What the session has done so far.

@@ -1,0 +1,80 @@
+//! HTTP/1.1 (RFC 9110, RFC 9112): two codecs, and what handlers are made of. No allocation, no `std`.
+//!
+//! ```text
+//! rx: | head, held, lent to the handler | body, piece by piece or gathered whole | next request |
+//! tx: | answers before | head and body, in one piece |
+//! ```
+//!
+//! A handler is an async function over a [`Request`], and names no platform:
+//!
+//! ```
+//! use netloom_core::Result;
+//! use netloom_protocols::http1::{Request, Sent};
+//!
+//! async fn greet(request: Request<'_>) -> Result<Sent> {
+//!     let (head, reply) = request.split();
+//!     let name = head.param_text("name").unwrap_or("nobody");
+//!     reply.format(format_args!("Hello, {name}!")).await
+//! }
+//! ```
+//!
+//! `reply`, `split`, `body` and their like take the request by value and give back one [`Reply`], which is consumed by
+//! sending it, and only that makes a [`Sent`]: an answer that is forgotten or given twice does not compile.
+//!
+//! | file | what |
+//! |---|---|
+//! | `state` | every state of a connection, and what leads where |
+//! | `head`, `scan`, `framing`, `fields`, `target`, `method`, `octets` | heads: parsed strictly, viewed lazily |
+//! | `body` | bodies by length, in chunks, until the end |
+//! | `server`, `client` | the codecs |
+//! | `to_fields` | header fields on their way out |
+//! | `request`, `reply`, `events`, `serve`, `router` | what an application is written with |
+//! | `escaped`, `form`, `cookie`, `set_cookie`, `multipart` | what requests carry |
+//! | `etag`, `conditional`, `range`, `byteranges`, `negotiate`, `mime` | what content is chosen by |
+//! | `status`, `problem` | what is told about it |
+
+mod body;
+pub mod byteranges;
+pub mod conditional;
+pub mod cookie;
+pub mod escaped;
+pub mod etag;
+mod events;
+mod fields;
+mod framing;
+mod head;
+mod method;
+pub mod mime;
+pub mod negotiate;
+#[cfg(test)]
+mod noise;
+mod octets;
+pub mod problem;
+pub mod range;
+mod reply;
+mod request;
+mod router;
+mod scan;
+mod serve;
+mod server;
+pub mod set_cookie;
+mod state;
+pub mod status;
+mod target;
+mod text;
+mod to_fields;
+
+pub use escaped::Escaped;
+pub use events::{Events, ServerEvent};
+pub use fields::{AllValues, FieldIter, Fields};
+pub use framing::Framing;
+pub use head::{HeadLimits, RequestHead, ResponseHead, Version, request, response};
+pub use method::Method;
+pub use problem::Problem;
+pub use reply::{Coder, Exchange, Reply, Sent, Stream};
+pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Whole};
+pub use router::Allow;
+pub use scan::Scan;
+pub use serve::{answer, finish, held_head, next, serve};
+pub use server::{Content, Event, Fill, Found, Http1, Message, ResponseHead as Answer};
+pub use to_fields::{FieldWriter, ToFields, With};

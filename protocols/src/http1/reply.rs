@@ -1,0 +1,396 @@
+//! An answer, given once: [`Reply`] is consumed, and only sending it makes the [`Sent`] a handler owes.
+
+use core::fmt::{self, Display};
+
+use netloom_core::{Code, Outlet, Result};
+
+use super::problem::Problem;
+use super::request::Request;
+use super::server::{Content, Fill, Http1, Message, ResponseHead};
+use super::to_fields::{ToFields, With};
+
+/// Proof that a request was answered.
+#[derive(Debug)]
+#[must_use = "a handler returns it"]
+pub struct Sent(());
+
+impl Sent {
+    pub(super) const fn proof() -> Self {
+        Self(())
+    }
+}
+
+/// Encodes the content of answers: compression, which a host brings.
+///
+/// Told the head of each answer first, it decides whether it takes part.
+pub trait Coder {
+    /// Whether it encodes content of that status and type, of that length if it is known: the `Content-Encoding`.
+    fn begin(&mut self, status: u16, content_type: &str, length: Option<u64>) -> Option<&'static str>;
+
+    /// Encodes `content`, or all that `content` writes; `end` if it is the last of it, `flush` if a reader must be able
+    /// to decode all of it now. What is lent must be sent before it is asked again.
+    ///
+    /// # Errors
+    /// What `content` fails with.
+    fn encode(&mut self, content: Content<'_>, flush: bool, end: bool) -> Result<&[u8]>;
+}
+
+/// An answer: a status, fields, then one of the ways to give it a body.
+///
+/// | body | call |
+/// |---|---|
+/// | none | [`empty`](Self::empty), [`redirect`](Self::redirect) |
+/// | in one piece | [`text`](Self::text), [`html`](Self::html), [`bytes`](Self::bytes), [`format`](Self::format), [`json`](Self::json), [`problem`](Self::problem) |
+/// | in pieces | [`stream`](Self::stream), [`stream_sized`](Self::stream_sized), [`events`](Self::events) |
+///
+/// Head and a small body leave in one write.
+pub struct Reply<'a, F = ()> {
+    outlet: &'a mut (dyn Outlet<Http1> + 'a),
+    status: u16,
+    close: bool,
+    reads_on: bool,
+    fields: F,
+    outer: &'a (dyn ToFields + 'a),
+    coder: Option<&'a mut (dyn Coder + 'a)>,
+}
+
+impl<'a> Reply<'a> {
+    pub(super) fn new(
+        outlet: &'a mut (dyn Outlet<Http1> + 'a),
+        outer: &'a (dyn ToFields + 'a),
+        coder: Option<&'a mut (dyn Coder + 'a)>,
+    ) -> Self {
+        Self { outlet, status: 200, close: false, reads_on: false, fields: (), outer, coder }
+    }
+}
+
+impl<'a, F: ToFields> Reply<'a, F> {
+    /// The status; 200 unless said.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// One more field. What the codec says itself (`Content-Length`, `Transfer-Encoding`, `Connection`, `Date`) is not
+    /// to be said here.
+    #[must_use]
+    pub fn field<V: Display>(self, name: &'static str, value: V) -> Reply<'a, With<F, (&'static str, V)>> {
+        self.fields((name, value))
+    }
+
+    /// More fields.
+    #[must_use]
+    pub fn fields<G: ToFields>(self, more: G) -> Reply<'a, With<F, G>> {
+        Reply {
+            outlet: self.outlet,
+            status: self.status,
+            close: self.close,
+            reads_on: self.reads_on,
+            fields: With(self.fields, more),
+            outer: self.outer,
+            coder: self.coder,
+        }
+    }
+
+    /// Closes the connection behind this answer.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The content is sent as it is, whatever the client accepts.
+    #[must_use]
+    pub fn uncoded(mut self) -> Self {
+        self.coder = None;
+        self
+    }
+
+    /// `text/plain`.
+    ///
+    /// # Errors
+    /// What ended the session; [`Code::InvalidText`] if a field cannot be said.
+    pub async fn text(self, text: &str) -> Result<Sent> {
+        self.bytes("text/plain; charset=utf-8", text.as_bytes()).await
+    }
+
+    /// `text/html`.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn html(self, text: &str) -> Result<Sent> {
+        self.bytes("text/html; charset=utf-8", text.as_bytes()).await
+    }
+
+    /// Bytes of that type.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn bytes(self, content_type: &str, body: &[u8]) -> Result<Sent> {
+        self.whole(content_type, Content::Bytes(body)).await
+    }
+
+    /// No body.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn empty(self) -> Result<Sent> {
+        self.whole("", Content::Bytes(&[])).await
+    }
+
+    /// `text/plain` by `format_args!`, written straight into the send queue.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text); [`Code::MessageTooLarge`] if it does not fit the empty queue.
+    pub async fn format(self, text: fmt::Arguments<'_>) -> Result<Sent> {
+        self.display("text/plain; charset=utf-8", &text).await
+    }
+
+    /// Whatever displays itself, written straight into the send queue.
+    ///
+    /// # Errors
+    /// As for [`format`](Self::format).
+    pub async fn display(self, content_type: &str, text: &dyn Display) -> Result<Sent> {
+        self.whole(content_type, Content::Fill(&Displayed(text))).await
+    }
+
+    /// A redirection, 303 unless the status is another 3xx: `GET` that instead.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn redirect(mut self, location: &str) -> Result<Sent> {
+        if !matches!(self.status, 300..400) {
+            self.status = 303;
+        }
+        self.fields([("location", location)]).empty().await
+    }
+
+    /// What is wrong, as problem details (RFC 9457).
+    ///
+    /// # Errors
+    /// As for [`format`](Self::format).
+    pub async fn problem(self, problem: &Problem<'_>) -> Result<Sent> {
+        self.status(problem.status).display("application/problem+json", problem).await
+    }
+
+    /// The serialized value, written straight into the send queue.
+    ///
+    /// # Errors
+    /// As for [`format`](Self::format).
+    pub async fn json<T: serde::Serialize + ?Sized>(self, value: &T) -> Result<Sent> {
+        self.whole("application/json", Content::Fill(&Json(value))).await
+    }
+
+    /// Whatever is written by `content`.
+    ///
+    /// # Errors
+    /// As for [`format`](Self::format).
+    pub async fn whole(mut self, content_type: &str, content: Content<'_>) -> Result<Sent> {
+        let Self { outlet, status, close, reads_on, fields, outer, coder } = &mut self;
+        let fields = With(&*fields, *outer);
+        let head = ResponseHead { status: *status, content_type, fields: &fields, close: *close, reads_on: *reads_on, events: false };
+        let length = match content {
+            Content::Bytes(bytes) => Some(bytes.len() as u64),
+            Content::Fill(_) => None,
+        };
+        if let Some(coder) = coder
+            && let Some(coding) = coder.begin(*status, content_type, length)
+        {
+            let fields = With(&fields, [("content-encoding", coding), ("vary", "accept-encoding")]);
+            let encoded = coder.encode(content, false, true)?;
+            let head = ResponseHead { fields: &fields, ..head };
+            outlet.send(Message::Whole(head, Content::Bytes(encoded))).await?;
+        } else {
+            outlet.send(Message::Whole(head, content)).await?;
+        }
+        Ok(Sent::proof())
+    }
+
+    /// Begins a body of unknown length: in chunks, or for HTTP/1.0 until the connection closes.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn stream(self, content_type: &str) -> Result<Stream<'a>> {
+        self.begun(content_type, None).await
+    }
+
+    /// Begins a body of `length` bytes. Exactly so many must be sent.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn stream_sized(self, content_type: &str, length: u64) -> Result<Stream<'a>> {
+        self.begun(content_type, Some(length)).await
+    }
+
+    /// Begins a stream of server-sent events (HTML Living Standard, 9.2).
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    pub async fn events(mut self) -> Result<super::Events<'a>> {
+        self.coder = None;
+        let Self { outlet, status, close, reads_on, fields, outer, .. } = self;
+        let fields = With(With(fields, outer), [("cache-control", "no-store"), ("x-accel-buffering", "no")]);
+        let head =
+            ResponseHead { status, content_type: "text/event-stream", fields: &fields, close, reads_on, events: true };
+        outlet.send(Message::Head(head, None)).await?;
+        outlet.flush().await?;
+        Ok(super::Events::new(Stream { outlet, coder: None }))
+    }
+
+    async fn begun(mut self, content_type: &str, length: Option<u64>) -> Result<Stream<'a>> {
+        let coded = self.begin(content_type, length).await?;
+        Ok(Stream { outlet: self.outlet, coder: if coded { self.coder } else { None } })
+    }
+
+    /// Sends the head; whether what follows is encoded.
+    pub(super) async fn begin(&mut self, content_type: &str, length: Option<u64>) -> Result<bool> {
+        let Self { outlet, status, close, reads_on, fields, outer, coder } = self;
+        let fields = With(&*fields, *outer);
+        let head = ResponseHead { status: *status, content_type, fields: &fields, close: *close, reads_on: *reads_on, events: false };
+        let coding = coder.as_mut().and_then(|coder| coder.begin(*status, content_type, length));
+        match coding {
+            Some(coding) => {
+                let fields = With(&fields, [("content-encoding", coding), ("vary", "accept-encoding")]);
+                outlet.send(Message::Head(ResponseHead { fields: &fields, ..head }, None)).await?;
+            }
+            None => outlet.send(Message::Head(head, length)).await?,
+        }
+        Ok(coding.is_some())
+    }
+
+    /// The request's body will still be read.
+    pub(super) fn reads_on(&mut self) {
+        self.reads_on = true;
+    }
+}
+
+/// An answer's body, in pieces. It must be [ended](Self::end): dropped, it leaves the answer incomplete, and the
+/// connection is closed so that the client can tell.
+pub struct Stream<'a> {
+    outlet: &'a mut (dyn Outlet<Http1> + 'a),
+    coder: Option<&'a mut (dyn Coder + 'a)>,
+}
+
+impl Stream<'_> {
+    /// Sends a piece. It leaves when the queue is full, or the handler waits for something of this session's, or on
+    /// [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// What ended the session; [`Code::InvalidSession`] for more than the announced length.
+    pub async fn send(&mut self, piece: &[u8]) -> Result<()> {
+        let piece = match &mut self.coder {
+            Some(coder) => coder.encode(Content::Bytes(piece), false, false)?,
+            None => piece,
+        };
+        self.outlet.send(Message::Piece(piece)).await
+    }
+
+    /// Sends a piece by `format_args!`, through a buffer of 256 bytes at a time.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send); [`Code::MessageTooLarge`] if it is longer than the buffer.
+    pub async fn format(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
+        let mut buffer = [0; 256];
+        let n = Displayed(&text).fill(&mut buffer).map_err(|_| Code::MessageTooLarge)?;
+        self.send(&buffer[..n]).await
+    }
+
+    /// Sends what is queued now, decodable as far as it goes.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn flush(&mut self) -> Result<()> {
+        if let Some(coder) = &mut self.coder {
+            let piece = coder.encode(Content::Bytes(&[]), true, false)?;
+            self.outlet.send(Message::Piece(piece)).await?;
+        }
+        self.outlet.flush().await
+    }
+
+    /// Awaits something else while what was sent leaves.
+    pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        self.outlet.during(future).await
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// What ended the session; [`Code::InvalidSession`] for less than the announced length.
+    pub async fn end(self) -> Result<Sent> {
+        self.end_with(()).await
+    }
+
+    /// Ends the body with trailer fields, which only chunked bodies carry (RFC 9110, 6.5).
+    ///
+    /// # Errors
+    /// As for [`end`](Self::end).
+    pub async fn end_with(mut self, trailers: impl ToFields) -> Result<Sent> {
+        if let Some(coder) = &mut self.coder {
+            let piece = coder.encode(Content::Bytes(&[]), false, true)?;
+            self.outlet.send(Message::Piece(piece)).await?;
+        }
+        self.outlet.send(Message::End(&trailers)).await?;
+        Ok(Sent::proof())
+    }
+}
+
+/// An answer that is streamed while the request's body still comes.
+pub struct Exchange<'a>(Request<'a>);
+
+impl<'a> Exchange<'a> {
+    pub(super) fn new(request: Request<'a>) -> Self {
+        Self(request)
+    }
+
+    /// The next piece of the request's body, and where the answer goes on; `None` at the body's end.
+    ///
+    /// # Errors
+    /// As for [`Request::receive`].
+    pub async fn receive(&mut self) -> Result<Option<(&mut [u8], Stream<'_>)>> {
+        let Some(piece) = self.0.next_piece().await? else { return Ok(None) };
+        let parts = self.0.link().parts();
+        Ok(Some((&mut parts.unit[piece], Stream { outlet: parts.outlet, coder: None })))
+    }
+
+    /// The answer, outside a piece.
+    pub fn answer(&mut self) -> Stream<'_> {
+        Stream { outlet: self.0.link().parts().outlet, coder: None }
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    /// As for [`Stream::end`].
+    pub async fn end(mut self) -> Result<Sent> {
+        self.answer().end().await
+    }
+}
+
+struct Json<'a, T: ?Sized>(&'a T);
+
+impl<T: serde::Serialize + ?Sized> Fill for Json<'_, T> {
+    fn fill(&self, room: &mut [u8]) -> Result<usize> {
+        serde_json_core::to_slice(self.0, room).map_err(|_| Code::BufferFull.into())
+    }
+}
+
+struct Displayed<'a>(&'a dyn Display);
+
+impl Fill for Displayed<'_> {
+    fn fill(&self, room: &mut [u8]) -> Result<usize> {
+        struct Cursor<'r>(&'r mut [u8], usize);
+        impl fmt::Write for Cursor<'_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                let end = self.1 + text.len();
+                let room = self.0.get_mut(self.1..end).ok_or(fmt::Error)?;
+                room.copy_from_slice(text.as_bytes());
+                self.1 = end;
+                Ok(())
+            }
+        }
+        let mut cursor = Cursor(room, 0);
+        fmt::write(&mut cursor, format_args!("{}", self.0)).map_err(|_| Code::BufferFull)?;
+        Ok(cursor.1)
+    }
+}

@@ -1,0 +1,384 @@
+//! A request, lent to its handler where it was received.
+
+use core::ops::Range;
+use core::str::FromStr;
+
+use netloom_core::{Code, Duration, Error, Instant, Link, Result};
+
+use super::fields::Fields;
+use super::head::{RequestHead, Version};
+use super::method::Method;
+use super::reply::{Coder, Exchange, Reply};
+use super::router::Allow;
+use super::server::{Found, Http1, Message};
+use super::status;
+use super::to_fields::ToFields;
+
+/// The slowest rate, in bytes per second, at which a body may come, once [`BODY_GRACE`] has passed: who sends a byte
+/// now and then would otherwise hold a connection and its buffers for ever.
+pub const BODY_RATE_MIN: u64 = 240;
+
+/// For how long a body may come as slowly as it likes.
+pub const BODY_GRACE: Duration = Duration::from_secs(10);
+
+/// A request, and the one chance to answer it.
+///
+/// | to | call |
+/// |---|---|
+/// | look at it | [`head`](Self::head) |
+/// | answer without its body | [`reply`](Self::reply), or [`split`](Self::split) to go on reading the head meanwhile |
+/// | take its body whole | [`body`](Self::body), [`body_within`](Self::body_within) |
+/// | take its body as it comes | [`receive`](Self::receive), then `reply` |
+/// | answer while it comes | [`stream`](Self::stream) |
+/// | speak another protocol | [`upgrade`](Self::upgrade) |
+///
+/// A body that is not taken is received and thrown away, or the connection closed if it is long.
+pub struct Request<'a> {
+    link: &'a mut (dyn Link<Http1> + 'a),
+    head: RequestHead,
+    pattern: &'a str,
+    /// Where in the path routes begin: behind what a [mount](crate::routes) has matched.
+    base: u16,
+    /// Fields that every answer gets.
+    fields: &'a (dyn ToFields + 'a),
+    coder: Option<&'a mut (dyn Coder + 'a)>,
+    /// When the body was first asked for, and how much has come since.
+    since: Option<Instant>,
+    came: u64,
+}
+
+/// A body taken whole, and what goes with it.
+pub struct Whole<'a> {
+    /// The request's head.
+    pub head: Head<'a>,
+    /// The body, to be parsed in place if you like.
+    pub body: &'a mut [u8],
+    /// The answer.
+    pub reply: Reply<'a>,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead) -> Self {
+        Self { link, head, pattern: "", base: 0, fields: &(), coder: None, since: None, came: 0 }
+    }
+
+    /// The head, to look at.
+    pub fn head(&mut self) -> Head<'_> {
+        let unit = &*self.link.parts().held;
+        Head { head: self.head, unit, pattern: self.pattern, base: self.base }
+    }
+
+    /// The answer. What is not received of the body is thrown away.
+    pub fn reply(self) -> Reply<'a> {
+        self.split().1
+    }
+
+    /// The head and the answer.
+    pub fn split(self) -> (Head<'a>, Reply<'a>) {
+        let parts = self.link.parts();
+        let head = Head {
+            head: self.head,
+            unit: &*parts.held.split_at_mut(self.head.size()).0,
+            pattern: self.pattern,
+            base: self.base,
+        };
+        (head, Reply::new(parts.outlet, self.fields, self.coder))
+    }
+
+    /// The whole body, in one piece. It must fit the receive queue behind the head; on desktops that grows, up to the
+    /// server's `message_max`.
+    ///
+    /// # Errors
+    /// [`Code::MessageTooLarge`] (413), and as for [`receive`](Self::receive).
+    pub async fn body(self) -> Result<Whole<'a>> {
+        self.body_within(usize::MAX).await
+    }
+
+    /// The whole body, of at most `max` bytes. A longer one is refused as soon as its length is known.
+    ///
+    /// # Errors
+    /// As for [`body`](Self::body).
+    pub async fn body_within(mut self, max: usize) -> Result<Whole<'a>> {
+        let too_large = || Error::new(Code::MessageTooLarge).on_wire(413);
+        let left = self.link.parts().outlet.state().body_left();
+        if left.is_some_and(|left| left > max as u64) {
+            return Err(too_large());
+        }
+        let mut length = 0;
+        while let Some(piece) = self.next_piece().await? {
+            length += piece.len();
+            if length > max {
+                return Err(too_large());
+            }
+            self.link.keep(piece);
+        }
+        let parts = self.link.parts();
+        let (unit, body) = parts.held.split_at_mut(self.head.size());
+        let head = Head { head: self.head, unit, pattern: self.pattern, base: self.base };
+        Ok(Whole { head, body, reply: Reply::new(parts.outlet, self.fields, self.coder) })
+    }
+
+    /// The next piece of the body; `None` at its end. Cancel-safe.
+    ///
+    /// # Errors
+    /// What ended the session, and [`Code::MessageTimeout`] (408) if the body comes too slowly: [`BODY_RATE_MIN`].
+    pub async fn receive(&mut self) -> Result<Option<&[u8]>> {
+        let Some(piece) = self.next_piece().await? else { return Ok(None) };
+        Ok(Some(&self.link.parts().unit[piece]))
+    }
+
+    /// The next piece of the body, to be changed in place.
+    ///
+    /// # Errors
+    /// As for [`receive`](Self::receive).
+    pub async fn receive_mut(&mut self) -> Result<Option<&mut [u8]>> {
+        let Some(piece) = self.next_piece().await? else { return Ok(None) };
+        Ok(Some(&mut self.link.parts().unit[piece]))
+    }
+
+    /// Begins an answer that is streamed while the body still comes. Its length is not known: it goes out in chunks.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn stream(mut self, content_type: &str) -> Result<Exchange<'a>> {
+        self.permit().await?;
+        let parts = self.link.parts();
+        let mut reply = Reply::new(parts.outlet, self.fields, None);
+        reply.reads_on();
+        reply.begin(content_type, None).await?;
+        Ok(Exchange::new(self))
+    }
+
+    /// Answers 101 with `fields`, which name the protocol, and goes on in that protocol: `codec` gets what was received
+    /// behind the request. The session is the handler's until it drops it; then the connection ends.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn upgrade<D: netloom_core::Codec>(
+        self,
+        fields: impl ToFields,
+        codec: D,
+    ) -> Result<(netloom_core::Upgraded<'a, D>, super::Sent)> {
+        let outlet = self.link.parts().outlet;
+        outlet.send(Message::Upgrade(&super::With(self.fields, fields))).await?;
+        Ok((self.link.lend().open(codec), super::Sent::proof()))
+    }
+
+    /// Awaits something else while output leaves.
+    pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        self.link.parts().outlet.during(future).await
+    }
+
+    /// The same request with further fields in every answer: for middleware, which lends it to the next handler.
+    ///
+    /// ```
+    /// use netloom_protocols::http1::{Request, Sent};
+    /// use netloom_core::Result;
+    ///
+    /// async fn numbered(mut request: Request<'_>, next: impl AsyncFn(Request<'_>) -> Result<Sent>) -> Result<Sent> {
+    ///     let fields = request.and(("x-request-id", 7));
+    ///     next(request.with(&fields)).await
+    /// }
+    /// ```
+    pub fn with<'b>(&'b mut self, fields: &'b dyn ToFields) -> Request<'b> {
+        Request {
+            link: &mut *self.link,
+            head: self.head,
+            pattern: self.pattern,
+            base: self.base,
+            fields,
+            coder: match &mut self.coder {
+                Some(coder) => Some(&mut **coder),
+                None => None,
+            },
+            since: self.since,
+            came: self.came,
+        }
+    }
+
+    /// `fields` behind those that answers get already; see [`with`](Self::with).
+    pub fn and<F: ToFields>(&self, fields: F) -> super::With<&'a (dyn ToFields + 'a), F> {
+        super::With(self.fields, fields)
+    }
+
+    /// The same request, its answers to be encoded by `coder` as far as the coder likes.
+    #[must_use]
+    pub fn coded(mut self, coder: &'a mut (dyn Coder + 'a)) -> Self {
+        self.coder = Some(coder);
+        self
+    }
+
+    /// Whether the path is of that pattern: see [`routes!`](crate::routes).
+    pub fn is(&mut self, pattern: &str) -> bool {
+        super::router::matches(pattern, self.head().route())
+    }
+
+    /// Whether a route for `method` answers this; notes the method as one that is allowed here.
+    #[doc(hidden)]
+    pub fn may(&self, method: Method, allow: &mut Allow) -> bool {
+        allow.add(method);
+        self.head.method == method || (method == Method::Get && self.head.method == Method::Head)
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub fn matched(mut self, pattern: &'static str) -> Self {
+        self.pattern = pattern;
+        self
+    }
+
+    /// If the path begins with `prefix`, up to the end or a slash, routes are matched behind it from here on.
+    #[doc(hidden)]
+    pub fn enter(&mut self, prefix: &str) -> bool {
+        let inside = match self.head().route().strip_prefix(prefix) {
+            Some(rest) => rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        };
+        if inside {
+            self.base += prefix.len() as u16;
+        }
+        inside
+    }
+
+    /// Where in the unit of the event last found the next piece lies.
+    pub(super) async fn next_piece(&mut self) -> Result<Option<Range<usize>>> {
+        if self.link.parts().outlet.state().body_is_over() {
+            return Ok(None);
+        }
+        self.permit().await?;
+        let found = match self.link.find().await? {
+            Some(found) => found,
+            // The session has ended in order inside a body: only this end can have closed it.
+            None => return Err(Code::ConnectionClosed.into()),
+        };
+        let Found::Piece(start, end) = found else { return Ok(None) };
+        self.came += u64::from(end - start);
+        self.check_rate()?;
+        Ok(Some(start as usize..end as usize))
+    }
+
+    /// Tells a client that waits for permission to go on.
+    async fn permit(&mut self) -> Result<()> {
+        let outlet = self.link.parts().outlet;
+        if outlet.state().permission_is_due() {
+            outlet.send(Message::Interim(100, &())).await?;
+            outlet.flush().await?;
+        }
+        Ok(())
+    }
+
+    fn check_rate(&mut self) -> Result<()> {
+        let now = self.link.parts().outlet.now();
+        let since = *self.since.get_or_insert(now);
+        let elapsed = (now - since).as_secs();
+        match elapsed > BODY_GRACE.as_secs() && self.came / elapsed < BODY_RATE_MIN {
+            true => Err(Error::new(Code::MessageTimeout).on_wire(408)),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn link(&mut self) -> &mut (dyn Link<Http1> + 'a) {
+        self.link
+    }
+}
+
+/// A request's head: a view of the received bytes, `Copy`.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    head: RequestHead,
+    unit: &'a [u8],
+    pattern: &'a str,
+    base: u16,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn new(head: RequestHead, unit: &'a [u8]) -> Self {
+        Self { head, unit, pattern: "", base: 0 }
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.head.method
+    }
+
+    /// The method as it was sent: also one that [`Method`] does not name.
+    pub fn method_name(&self) -> &'a str {
+        self.head.method_name(self.unit)
+    }
+
+    /// The version.
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
+    /// The target as it was sent.
+    pub fn target(&self) -> &'a str {
+        self.head.target(self.unit)
+    }
+
+    /// The target's path as it was sent: with its escapes, and never empty. `*` for `OPTIONS *`.
+    pub fn path(&self) -> &'a str {
+        self.head.path(self.unit)
+    }
+
+    /// The target's query as it was sent, without the question mark; empty if there is none.
+    pub fn query_text(&self) -> &'a str {
+        self.head.query(self.unit).unwrap_or_default()
+    }
+
+    /// The host and port the request is for, as sent: of the target if that is absolute, else of `Host`.
+    pub fn host(&self) -> &'a str {
+        self.head.host(self.unit)
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> Fields<'a> {
+        self.head.fields(self.unit)
+    }
+
+    /// The first field of that name, in whatever case, if it is text.
+    pub fn field(&self, name: &str) -> Option<&'a str> {
+        core::str::from_utf8(self.fields().get(name)?).ok()
+    }
+
+    /// The part of the path named `{name}` or `{*name}` in the route's pattern, as it was sent.
+    pub fn param_text(&self, name: &str) -> Option<&'a str> {
+        super::router::param(self.pattern, self.route(), name)
+    }
+
+    /// The part of the path named `{name}` in the route's pattern, parsed.
+    ///
+    /// # Errors
+    /// 404 if it cannot be parsed: there is no such thing.
+    pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
+        let found = self.param_text(name).and_then(|text| super::Escaped::new(text).parse().ok());
+        found.ok_or(status::error(404))
+    }
+
+    /// The path's first `N` segments, padded with empty ones: for a `match`.
+    pub fn segments<const N: usize>(&self) -> [&'a str; N] {
+        let path = self.route();
+        let mut all = path.strip_prefix('/').unwrap_or(path).split('/');
+        core::array::from_fn(|_| all.next().unwrap_or_default())
+    }
+
+    /// The path behind what was mounted.
+    pub(super) fn route(&self) -> &'a str {
+        match self.path().get(self.base.into()..) {
+            None | Some("") => "/",
+            Some(path) => path,
+        }
+    }
+
+    /// The pattern of the route that matched; for logs and metrics, whose cardinality it bounds.
+    pub fn pattern(&self) -> &'a str {
+        self.pattern
+    }
+}
+
+impl core::fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {}", self.method_name(), self.target())
+    }
+}
+

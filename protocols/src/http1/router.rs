@@ -1,0 +1,266 @@
+//! Which handler answers: a flat table of routes, written by [`routes!`](crate::routes).
+
+use core::fmt;
+
+use netloom_core::Result;
+
+use super::method::Method;
+use super::problem::Problem;
+use super::reply::Sent;
+use super::request::Request;
+
+/// The methods that a path has routes for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allow(u16);
+
+const NAMED: [Method; 9] = [
+    Method::Get,
+    Method::Head,
+    Method::Post,
+    Method::Put,
+    Method::Delete,
+    Method::Connect,
+    Method::Options,
+    Method::Trace,
+    Method::Patch,
+];
+
+impl Allow {
+    /// None yet.
+    pub const NONE: Self = Self(0);
+
+    /// That one too; HEAD and OPTIONS with it (RFC 9110, 9.3.2 and 9.3.7).
+    pub fn add(&mut self, method: Method) {
+        self.0 |= 1 << method as u8 | 1 << Method::Options as u8;
+        if method == Method::Get {
+            self.0 |= 1 << Method::Head as u8;
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The value of `Allow` (RFC 9110, 10.2.1).
+impl fmt::Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for method in NAMED {
+            if self.0 & 1 << method as u8 != 0 {
+                f.write_str(comma)?;
+                f.write_str(method.as_str())?;
+                comma = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Request<'a> {
+    /// What no route answers: OPTIONS gets the methods that one would, another method 405 with them, an unknown method
+    /// 501, and a path without routes 404.
+    #[doc(hidden)]
+    pub async fn unrouted(mut self, allow: Allow) -> Result<Sent> {
+        let (method, anywhere) = (self.head().method(), self.head().path() == "*");
+        let reply = self.reply();
+        match method {
+            Method::Options if anywhere => reply.status(204).empty().await,
+            Method::Options if !allow.is_empty() => reply.status(204).field("allow", allow).empty().await,
+            Method::Other => reply.problem(&Problem::new(501)).await,
+            _ if !allow.is_empty() => reply.field("allow", allow).problem(&Problem::new(405)).await,
+            _ => reply.problem(&Problem::new(404)).await,
+        }
+    }
+}
+
+/// Whether `path` is of `pattern`, byte by byte: most routes differ in the first ones.
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.as_bytes(), path.as_bytes());
+    loop {
+        match (pattern, path) {
+            ([], []) => return true,
+            ([b'{', b'*', ..], _) => return true,
+            ([b'{', ..], _) => {
+                let end = segment(path);
+                if end == 0 {
+                    return false;
+                }
+                (pattern, path) = (&pattern[segment(pattern)..], &path[end..]);
+            }
+            ([a, pattern_rest @ ..], [b, path_rest @ ..]) if a == b => {
+                (pattern, path) = (pattern_rest, path_rest);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The part of `path` that `pattern`, which matches it, calls `name`.
+pub(super) fn param<'a>(pattern: &str, path: &'a str, name: &str) -> Option<&'a str> {
+    let (mut pattern, mut path) = (pattern, path);
+    loop {
+        let brace = pattern.find('{')?;
+        path = path.get(brace..)?;
+        let (found, rest) = pattern[brace + 1..].split_once('}')?;
+        if let Some(found) = found.strip_prefix('*') {
+            return (found == name).then_some(path);
+        }
+        let (value, path_rest) = path.split_at(segment(path.as_bytes()));
+        if found == name {
+            return Some(value);
+        }
+        (pattern, path) = (rest, path_rest);
+    }
+}
+
+fn segment(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| *byte == b'/').unwrap_or(bytes.len())
+}
+
+/// An application that answers requests by the first route that matches.
+///
+/// | route | matches |
+/// |---|---|
+/// | `GET "/users" => list` | that path; `HEAD` too, without the body |
+/// | `GET "/users/{id}" => user` | any one segment there, which is not empty: [`Head::param`](crate::http1::Head::param) |
+/// | `GET "/files/{*path}" => file` | any rest |
+/// | `ANY "/hook" => hook` | any method |
+/// | `"/api" => { GET "/users" => list }` | the routes inside, behind the prefix |
+/// | `MOUNT "/admin" => admin` | everything behind the prefix, for an application that has routes of its own |
+/// | `_ => fallback` | what nothing before matches; must be last |
+///
+/// `OPTIONS` is answered with the methods that a path has routes for; another method gets 405, an unknown path 404.
+/// A handler is an expression: a function, or an async closure that captures state.
+///
+/// ```
+/// use netloom_core::Result;
+/// use netloom_protocols::{http1::{Request, Sent}, routes};
+///
+/// async fn user(request: Request<'_>) -> Result<Sent> {
+///     let (head, reply) = request.split();
+///     let id: u32 = head.param("id")?;
+///     reply.format(format_args!("user {id}")).await
+/// }
+///
+/// let greeting = "hello";
+/// let app = routes! {
+///     GET "/" => async |request: Request<'_>| request.reply().text(greeting).await,
+///     "/api" => {
+///         GET "/users/{id}" => user,
+///     },
+/// };
+/// # fn is_an_app(_: &impl AsyncFn(Request<'_>) -> Result<Sent>) {}
+/// # is_an_app(&app);
+/// ```
+///
+/// The routes are one flat `if` after another, so the future is as large as that of the largest handler.
+#[macro_export]
+macro_rules! routes {
+    ($($routes:tt)*) => {
+        async |mut request: $crate::http1::Request<'_>| {
+            #[allow(unused_mut)]
+            let mut allow = $crate::http1::Allow::NONE;
+            $crate::__routes! { request allow () $($routes)* }
+            #[allow(unreachable_code)]
+            request.unrouted(allow).await
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __routes {
+    ($request:ident $allow:ident ($($prefix:literal)*)) => {};
+    ($request:ident $allow:ident () _ => $handler:expr $(,)?) => {
+        if $allow.is_empty() {
+            return ($handler)($request).await;
+        }
+    };
+    ($request:ident $allow:ident ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $request.enter(concat!($($prefix,)* $pattern)) {
+            return ($handler)($request).await;
+        }
+        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+    };
+    ($request:ident $allow:ident ($($prefix:literal)*) ANY $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $request.is(concat!($($prefix,)* $pattern)) {
+            return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
+        }
+        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+    };
+    ($request:ident $allow:ident ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $request.is(concat!($($prefix,)* $pattern))
+            && $request.may($crate::__method!($method), &mut $allow)
+        {
+            return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
+        }
+        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+    };
+    ($request:ident $allow:ident ($($prefix:literal)*) $inner:literal => { $($routes:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::__routes! { $request $allow ($($prefix)* $inner) $($routes)* }
+        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+    };
+}
+
+/// The method that a route names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __method {
+    (GET) => { $crate::http1::Method::Get };
+    (HEAD) => { $crate::http1::Method::Head };
+    (POST) => { $crate::http1::Method::Post };
+    (PUT) => { $crate::http1::Method::Put };
+    (DELETE) => { $crate::http1::Method::Delete };
+    (OPTIONS) => { $crate::http1::Method::Options };
+    (PATCH) => { $crate::http1::Method::Patch };
+    (TRACE) => { $crate::http1::Method::Trace };
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_paths() {
+        for (pattern, path, is) in [
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/a", "/a/", false),
+            ("/a/{x}", "/a/b", true),
+            ("/a/{x}", "/a/", false),
+            ("/a/{x}", "/a/b/c", false),
+            ("/a/{x}/c", "/a/b/c", true),
+            ("/a/{*rest}", "/a/", true),
+            ("/a/{*rest}", "/a/b/c", true),
+            ("/a/{*rest}", "/b", false),
+            ("*", "*", true),
+            ("/{a}{b", "/x", true),
+        ] {
+            assert_eq!(matches(pattern, path), is, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_found_by_name() {
+        let pattern = "/a/{x}/{y}/{*rest}";
+        let path = "/a/1/two/3/4";
+        for (name, value) in [("x", Some("1")), ("y", Some("two")), ("rest", Some("3/4")), ("z", None)] {
+            assert_eq!(param(pattern, path, name), value, "{name}");
+        }
+        assert_eq!(param("/a", "/a", "x"), None);
+    }
+
+    #[test]
+    fn allow_names_what_goes_with_it() {
+        let mut allow = Allow::NONE;
+        assert!(allow.is_empty());
+        allow.add(Method::Get);
+        allow.add(Method::Patch);
+        assert_eq!(allow.to_string(), "GET, HEAD, OPTIONS, PATCH");
+    }
+}

@@ -1,0 +1,130 @@
+//! One connection: request after request, until one side ends it or it becomes something else.
+
+use netloom_core::{Code, Error, Platform, Result, Session};
+
+use super::head::RequestHead;
+use super::problem::Problem;
+use super::reply::{Reply, Sent};
+use super::request::{Head, Request};
+use super::server::{DRAIN_MAX, Found, Http1};
+
+/// Answers every request by `app`, until the connection ends.
+///
+/// An error of `app` becomes an answer of its [status](Error::wire), 500 if it has none, as problem details that say
+/// no more than that; the connection lives on if the framing allows. An answer that was begun and not ended closes
+/// the connection, so that the client can tell.
+///
+/// # Errors
+/// What ended the session, if it did not end in order.
+///
+/// ```
+/// use netloom_core::{Platform, Result, Session};
+/// use netloom_protocols::{http1::{self, Http1, Request, Sent}, routes};
+///
+/// async fn hello(request: Request<'_>) -> Result<Sent> {
+///     request.reply().text("Hello, World!").await
+/// }
+///
+/// async fn connection<P: Platform>(session: &mut Session<P, Http1>) -> Result<()> {
+///     http1::serve(session, &routes! { GET "/" => hello }).await
+/// }
+/// ```
+pub async fn serve<P: Platform>(
+    session: &mut Session<P, Http1>,
+    app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
+) -> Result<()> {
+    while let Some(head) = next(session).await? {
+        answer(session, head, app).await?;
+        if !finish(session).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The next request's head, which is held from here on; `None` when the session has ended in order.
+///
+/// With [`answer`] and [`finish`] it is what [`serve`] does, for who wants to do something in between.
+///
+/// # Errors
+/// What ended the session.
+pub async fn next<P: Platform>(session: &mut Session<P, Http1>) -> Result<Option<RequestHead>> {
+    match session.find().await? {
+        Some(Found::Head(head)) => {
+            session.hold();
+            if session.is_stopping() {
+                session.codec().end_after_this();
+            }
+            Ok(Some(head))
+        }
+        // `finish` has seen to the rest of a body.
+        Some(_) => Err(Code::InvalidSession.into()),
+        None => Ok(None),
+    }
+}
+
+/// Has the request answered by `app`, or by its error.
+///
+/// # Errors
+/// What ended the session, or `app`'s error if its answer cannot be told any more.
+pub async fn answer<P: Platform>(
+    session: &mut Session<P, Http1>,
+    head: RequestHead,
+    app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
+) -> Result<()> {
+    let error = match app(Request::new(session, head)).await {
+        Ok(Sent { .. }) => match session.codec().streams() {
+            None if !session.codec().owes() => return Ok(()),
+            _ => Code::InvalidSession.into(),
+        },
+        Err(error) => error,
+    };
+    if session.reason().is_some() {
+        return Err(error);
+    }
+    if session.codec().owes() {
+        return refuse(session, error).await;
+    }
+    // Half an answer is out: only the end of the connection can say so.
+    match session.codec().streams() {
+        Some(true) => _ = session.abort(error),
+        _ => session.fail(error),
+    }
+    Err(error)
+}
+
+/// Lets go of the request that was answered, and throws away what was not received of its body. Whether another may
+/// follow.
+///
+/// # Errors
+/// What ended the session.
+pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool> {
+    session.let_go();
+    let mut unread = 0;
+    while session.codec().persists() && !session.codec().body_is_over() {
+        if unread > DRAIN_MAX {
+            session.codec().end_after_this();
+            break;
+        }
+        match session.find().await? {
+            Some(Found::Piece(start, end)) => unread += u64::from(end - start),
+            Some(_) => {}
+            None => return Ok(false),
+        }
+    }
+    Ok(session.codec().persists() && !session.codec().is_upgraded())
+}
+
+async fn refuse<P: Platform>(session: &mut Session<P, Http1>, error: Error) -> Result<()> {
+    let status = match error.wire() {
+        status @ 400..600 => status,
+        _ => 500,
+    };
+    let parts = netloom_core::Link::parts(session);
+    Reply::new(parts.outlet, &(), None).problem(&Problem::new(status)).await.map(drop)
+}
+
+/// The head that is held: for logs.
+pub fn held_head<P: Platform>(session: &mut Session<P, Http1>, head: RequestHead) -> Head<'_> {
+    Head::new(head, session.held())
+}

@@ -1,0 +1,629 @@
+//! A server's side of a connection: requests to events, responses to bytes.
+
+use core::fmt;
+
+use netloom_core::{Code, Codec, Error, Fault, Limits, Outbox, Result, Step};
+use netloom_core::time::Date;
+
+use super::body::{Body, Progress};
+use super::to_fields::{FieldWriter, ToFields, put_decimal, put_field, put_hex};
+use super::framing::Framing;
+use super::head::{HeadLimits, RequestHead, Version};
+use super::method::Method;
+use super::scan::Scan;
+use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
+use super::status::reason;
+
+/// Unread bytes of a request's body that are read and thrown away so that the connection can be used again; with more
+/// it is closed.
+pub(super) const DRAIN_MAX: u64 = 64 * 1024;
+
+/// HTTP/1.1 as a server speaks it (RFC 9110, RFC 9112).
+///
+/// A codec: [`serve`](super::serve) runs handlers on a session with it. Malformed requests end the session after a
+/// response that says which status; it never guesses what was meant.
+///
+/// | limit | default | refused with |
+/// |---|---|---|
+/// | [`head_max`](Self::head_max) | 16 KiB, or what fits the receive queue | 431 |
+/// | [`target_max`](Self::target_max) | 8,000 bytes | 414 |
+/// | [`fields_max`](Self::fields_max) | 100 | 431 |
+/// | chunk extensions and trailers | 4 KiB per request | 431 |
+#[derive(Clone, Debug)]
+pub struct Http1 {
+    exchange: Exchange,
+    body: Body,
+    scan: Scan,
+    head_max: u16,
+    target_max: u16,
+    fields_max: u16,
+    method: Method,
+    version: Version,
+    expects: Expects,
+    /// A chunk was written, but for the line end behind it.
+    crlf_due: bool,
+    /// What `crlf_due` becomes if what was last encoded is sent.
+    crlf_next: bool,
+    /// The body that is streamed is made of events, and a comment between two of them is harmless.
+    events: bool,
+    status: u16,
+    /// Bytes of body sent in answer to the last request.
+    sent: u64,
+    /// Bytes of content last encoded whole.
+    encoded: u32,
+    date: Option<fn() -> Option<Date>>,
+}
+
+/// What became of `Expect: 100-continue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    Nothing,
+    /// The client waits for permission to send the body.
+    Permission,
+}
+
+/// What [`Http1`] finds.
+#[derive(Clone, Copy, Debug)]
+pub enum Found {
+    /// A request's head.
+    Head(RequestHead),
+    /// A piece of its body, between these offsets.
+    Piece(u32, u32),
+    /// The end of a body whose length was not known.
+    End,
+}
+
+/// What [`Http1`] tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A request's head, and the bytes it is a view of.
+    Head(RequestHead, &'a [u8]),
+    /// A piece of its body.
+    Piece(&'a [u8]),
+    /// The end of a body whose length was not known.
+    End,
+}
+
+/// What is said through [`Http1`].
+#[derive(Clone, Copy)]
+pub enum Message<'a> {
+    /// An interim response (1xx) with its fields; 100 lets a client that waits send the body.
+    Interim(u16, &'a dyn ToFields),
+    /// A whole response, in one piece.
+    Whole(ResponseHead<'a>, Content<'a>),
+    /// The head of a response whose body is streamed, with its length if that is known.
+    Head(ResponseHead<'a>, Option<u64>),
+    /// A piece of a streamed body.
+    Piece(&'a [u8]),
+    /// The end of a streamed body, with the trailer fields of a chunked one.
+    End(&'a dyn ToFields),
+    /// 101, with its fields: the connection is another protocol's from here on.
+    Upgrade(&'a dyn ToFields),
+}
+
+/// A response's head but for what the codec knows better: framing, persistence and date.
+#[derive(Clone, Copy)]
+pub struct ResponseHead<'a> {
+    /// The status code.
+    pub status: u16,
+    /// `Content-Type`; empty for none.
+    pub content_type: &'a str,
+    /// Further fields.
+    pub fields: &'a dyn ToFields,
+    /// The connection is to be closed behind the response.
+    pub close: bool,
+    /// The request's body will still be read, so it is no reason to close the connection.
+    pub reads_on: bool,
+    /// The body is a stream of events.
+    pub events: bool,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// A head with nothing but a status.
+    pub const fn new(status: u16) -> Self {
+        Self { status, content_type: "", fields: &(), close: false, reads_on: false, events: false }
+    }
+}
+
+/// The body of a whole response.
+#[derive(Clone, Copy)]
+pub enum Content<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Written straight into the send queue.
+    Fill(&'a dyn Fill),
+}
+
+/// A body that is written in place.
+pub trait Fill {
+    /// Writes the body from the front of `room`, and returns its length. Is asked again if there was no room.
+    ///
+    /// # Errors
+    /// [`Code::BufferFull`] if the room is too small.
+    fn fill(&self, room: &mut [u8]) -> Result<usize>;
+}
+
+impl Http1 {
+    /// With the default limits and without a date.
+    pub const fn new() -> Self {
+        Self {
+            exchange: Exchange::START,
+            body: Body::Length(0),
+            scan: Scan::new(),
+            head_max: 16 * 1024,
+            target_max: 8000,
+            fields_max: 100,
+            method: Method::Get,
+            version: Version::Http11,
+            expects: Expects::Nothing,
+            crlf_due: false,
+            crlf_next: false,
+            events: false,
+            status: 0,
+            sent: 0,
+            encoded: 0,
+            date: None,
+        }
+    }
+
+    /// Most bytes of a request's head.
+    #[must_use]
+    pub const fn head_max(mut self, bytes: u16) -> Self {
+        self.head_max = bytes;
+        self
+    }
+
+    /// Most bytes of a request's target.
+    #[must_use]
+    pub const fn target_max(mut self, bytes: u16) -> Self {
+        self.target_max = bytes;
+        self
+    }
+
+    /// Most fields of a request's head.
+    #[must_use]
+    pub const fn fields_max(mut self, fields: u16) -> Self {
+        self.fields_max = fields;
+        self
+    }
+
+    /// Where the date of responses comes from. A server without a clock sends none (RFC 9110, 6.6.1).
+    #[must_use]
+    pub const fn date(mut self, date: fn() -> Option<Date>) -> Self {
+        self.date = Some(date);
+        self
+    }
+
+    /// Whether the request's body, if it has one, has been received to its end.
+    pub fn body_is_over(&self) -> bool {
+        self.exchange.reading != Reading::Body
+    }
+
+    /// Bytes of the request's body that are still to come, if that is known.
+    pub fn body_left(&self) -> Option<u64> {
+        if self.body_is_over() { Some(0) } else { self.body.known() }
+    }
+
+    /// Whether the client waits for a 100 before it sends the body.
+    pub fn permission_is_due(&self) -> bool {
+        self.expects == Expects::Permission && !self.body_is_over()
+    }
+
+    /// The status last sent, zero for none, and how many bytes of body with it.
+    pub fn answered(&self) -> (u16, u64) {
+        (self.status, self.sent)
+    }
+
+    /// Whether a response is still owed.
+    pub(super) fn owes(&self) -> bool {
+        self.exchange.writing == Writing::Owed
+    }
+
+    /// Whether a response has been begun and not ended; and whether only a cut connection can say so.
+    pub(super) fn streams(&self) -> Option<bool> {
+        match self.exchange.writing {
+            Writing::Streaming(outgoing) => Some(outgoing == Outgoing::UntilClose),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is another protocol's.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.exchange.writing == Writing::Upgraded
+    }
+
+    /// Whether another request may come.
+    pub(super) fn persists(&self) -> bool {
+        self.exchange.persistent
+    }
+
+    /// This exchange is the connection's last.
+    pub(super) fn end_after_this(&mut self) {
+        self.exchange.persistent = false;
+    }
+
+    fn head(&mut self, input: &[u8]) -> Result<Step<Found>> {
+        let limits = HeadLimits {
+            head: self.head_max.into(),
+            target: self.target_max.into(),
+            fields: self.fields_max.into(),
+        };
+        let Some((n, head)) = self.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
+        self.scan = Scan::new();
+        (self.method, self.version) = (head.method, head.version);
+        (self.status, self.sent) = (0, 0);
+        let body = match head.framing {
+            Framing::None | Framing::Length(0) => None,
+            Framing::Length(length) => Some(Body::Length(length)),
+            Framing::Chunked | Framing::UntilClose => Some(Body::CHUNKED),
+        };
+        self.expects = match head.expect_continue() && body.is_some() && head.version == Version::Http11 {
+            true => Expects::Permission,
+            false => Expects::Nothing,
+        };
+        self.exchange.asked(body.is_some(), head.keep_alive());
+        self.body = body.unwrap_or(Body::Length(0));
+        if head.method == Method::Connect {
+            return Err(Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(501));
+        }
+        Ok(Step::Event(n, Found::Head(head)))
+    }
+
+    fn piece(&mut self, input: &[u8]) -> Result<Step<Found>> {
+        self.expects = Expects::Nothing;
+        let step = match self.body.advance(input)? {
+            Progress::Skip(n) => Step::Quiet(n),
+            Progress::Piece(n, start, end) => Step::Event(n, Found::Piece(start as u32, end as u32)),
+            Progress::End(n) => {
+                self.exchange.read_all();
+                return Ok(Step::Event(n, Found::End));
+            }
+        };
+        if self.body.is_over() {
+            self.exchange.read_all();
+        }
+        Ok(step)
+    }
+
+    /// Whether the connection can be used again behind a response with this head.
+    fn persists_behind(&self, head: &ResponseHead<'_>) -> bool {
+        let unread = match self.exchange.reading {
+            Reading::Body if !head.reads_on => self.body.known().unwrap_or(0),
+            _ => 0,
+        };
+        let waits = self.permission_is_due() && !head.reads_on;
+        self.exchange.persistent && !head.close && !waits && unread <= DRAIN_MAX
+    }
+
+    /// How a body is framed whose head this is (RFC 9112, 6.3).
+    fn framing(&self, status: u16, length: Option<u64>) -> Outgoing {
+        match (length, self.version) {
+            _ if self.method == Method::Head || !has_content(status) => Outgoing::Nothing,
+            (Some(length), _) => Outgoing::Length(length),
+            (None, Version::Http11) => Outgoing::Chunked,
+            (None, Version::Http10) => Outgoing::UntilClose,
+        }
+    }
+
+    fn put_head(&self, head: &ResponseHead<'_>, persists: bool, out: &mut Outbox<'_>) -> Result<()> {
+        put_status(head.status, out)?;
+        self.put_date(out)?;
+        match (persists, self.version) {
+            (false, _) => out.put(b"connection: close\r\n")?,
+            (true, Version::Http10) => out.put(b"connection: keep-alive\r\n")?,
+            (true, Version::Http11) => {}
+        }
+        if !head.content_type.is_empty() {
+            put_field("content-type", head.content_type.as_bytes(), out)?;
+        }
+        head.fields.put(&mut FieldWriter::new(out))
+    }
+
+    fn put_date(&self, out: &mut Outbox<'_>) -> Result<()> {
+        match self.date.and_then(|date| date()) {
+            Some(date) => put_field("date", date.as_bytes(), out),
+            None => Ok(()),
+        }
+    }
+
+    fn whole<'m>(&mut self, head: &ResponseHead<'_>, content: Content<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        self.put_head(head, self.persists_behind(head), out)?;
+        self.encoded = 0;
+        if !has_content(head.status) {
+            out.put(b"\r\n")?;
+            return Ok(&[]);
+        }
+        out.put(b"content-length: ")?;
+        match content {
+            Content::Bytes(bytes) => {
+                put_decimal(bytes.len() as u64, out)?;
+                out.put(b"\r\n\r\n")?;
+                if self.method == Method::Head {
+                    return Ok(&[]);
+                }
+                self.encoded = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                Ok(bytes)
+            }
+            Content::Fill(content) => {
+                let length = fill(content, out)?;
+                match self.method {
+                    Method::Head => out.take_back(length),
+                    _ => self.encoded = u32::try_from(length).unwrap_or(u32::MAX),
+                }
+                Ok(&[])
+            }
+        }
+    }
+
+    fn streamed(&self, head: &ResponseHead<'_>, length: Option<u64>, out: &mut Outbox<'_>) -> Result<()> {
+        let outgoing = self.framing(head.status, length);
+        self.put_head(head, self.persists_behind(head) && outgoing != Outgoing::UntilClose, out)?;
+        match (length, self.version) {
+            _ if !has_content(head.status) => {}
+            (Some(length), _) => {
+                out.put(b"content-length: ")?;
+                put_decimal(length, out)?;
+                out.put(b"\r\n")?;
+            }
+            (None, Version::Http11) => out.put(b"transfer-encoding: chunked\r\n")?,
+            (None, Version::Http10) => {}
+        }
+        out.put(b"\r\n")
+    }
+
+    fn put_piece<'m>(&mut self, piece: &'m [u8], out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        self.crlf_next = self.crlf_due;
+        match self.exchange.may_write(piece.len())? {
+            Outgoing::Nothing => Ok(&[]),
+            Outgoing::Length(_) | Outgoing::UntilClose => Ok(piece),
+            // An empty chunk would end the body.
+            Outgoing::Chunked if piece.is_empty() => Ok(piece),
+            Outgoing::Chunked => {
+                self.crlf_next = put_chunk(piece, self.crlf_due, out)?;
+                Ok(if self.crlf_next { piece } else { &[] })
+            }
+        }
+    }
+
+    fn put_end(&mut self, trailers: &dyn ToFields, out: &mut Outbox<'_>) -> Result<()> {
+        if self.exchange.may_end()? == Outgoing::Chunked {
+            put_last_chunk(trailers, self.crlf_due, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Http1 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Codec for Http1 {
+    type Found = Found;
+    type Event<'a> = Event<'a>;
+    type Message<'a> = Message<'a>;
+    /// The response to what cannot be understood.
+    const GOODBYE_MAX: usize = 224;
+
+    fn limit(&mut self, limits: Limits) {
+        self.head_max = self.head_max.min(u16::try_from(limits.unit).unwrap_or(u16::MAX));
+    }
+
+    #[inline]
+    fn decode(&mut self, input: &mut [u8], _: &mut Outbox<'_>) -> Result<Step<Found>> {
+        match self.exchange.reading {
+            _ if input.is_empty() => Ok(Step::NeedInput),
+            Reading::Head => self.head(input),
+            Reading::Body => self.piece(input),
+            Reading::Over => Ok(Step::NeedInput),
+        }
+    }
+
+    #[inline]
+    fn view(found: Found, unit: &[u8]) -> Result<Event<'_>> {
+        Ok(match found {
+            Found::Head(head) => Event::Head(head, unit),
+            Found::Piece(start, end) => Event::Piece(&unit[start as usize..end as usize]),
+            Found::End => Event::End,
+        })
+    }
+
+    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        match message {
+            Message::Piece(piece) => return self.put_piece(piece, out),
+            Message::End(trailers) => self.put_end(trailers, out)?,
+            _ if !self.owes() => return Err(misuse()),
+            Message::Whole(head, content) => return self.whole(&head, content, out),
+            Message::Head(head, length) => self.streamed(&head, length, out)?,
+            // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.
+            Message::Interim(..) if self.version == Version::Http10 => {}
+            Message::Interim(status, fields) => {
+                put_status(status, out)?;
+                fields.put(&mut FieldWriter::new(out))?;
+                out.put(b"\r\n")?;
+            }
+            Message::Upgrade(fields) => {
+                put_status(101, out)?;
+                self.put_date(out)?;
+                out.put(b"connection: upgrade\r\n")?;
+                fields.put(&mut FieldWriter::new(out))?;
+                out.put(b"\r\n")?;
+            }
+        }
+        Ok(&[])
+    }
+
+    fn accepted(&mut self, message: Message<'_>) {
+        match message {
+            Message::Interim(status, _) => {
+                if status == 100 {
+                    self.expects = Expects::Nothing;
+                }
+            }
+            Message::Whole(head, _) => {
+                self.exchange.persistent = self.persists_behind(&head);
+                (self.status, self.sent) = (head.status, self.encoded.into());
+                self.exchange.wrote(None);
+            }
+            Message::Head(head, length) => {
+                let outgoing = self.framing(head.status, length);
+                self.exchange.persistent = self.persists_behind(&head) && outgoing != Outgoing::UntilClose;
+                self.status = head.status;
+                (self.crlf_due, self.events) = (false, head.events && outgoing != Outgoing::Nothing);
+                self.exchange.wrote(Some(outgoing));
+            }
+            Message::Piece(piece) => {
+                self.crlf_due = self.crlf_next;
+                self.sent += piece.len() as u64;
+                self.exchange.wrote_piece(piece.len());
+            }
+            Message::End(_) => {
+                self.events = false;
+                self.exchange.wrote(None);
+            }
+            Message::Upgrade(_) => {
+                self.status = 101;
+                self.exchange.upgraded();
+            }
+        }
+    }
+
+    fn under_way(&self) -> bool {
+        self.exchange.reading == Reading::Body
+    }
+
+    /// RFC 9112, 9.6: what cannot be understood is answered, then the connection ends.
+    fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
+        let Some(status) = why.and_then(|error| goodbye(error, self.body_is_over())) else { return };
+        if matches!(self.exchange.writing, Writing::Idle | Writing::Owed) {
+            // It fits: GOODBYE_MAX is the length of the longest.
+            let _ = self.put_goodbye(status, out);
+            self.status = status;
+            self.exchange.persistent = false;
+            self.exchange.writing = Writing::Over;
+        }
+    }
+
+    fn keeps_alive(&self) -> bool {
+        self.events
+    }
+
+    /// An empty comment: the client's side of a silent stream of events does not time out, and ours notices when the
+    /// client is gone.
+    fn keep_alive(&mut self, out: &mut Outbox<'_>) {
+        let Ok(rest) = self.put_piece(b":\n\n", out) else { return };
+        if out.put(rest).is_ok() {
+            self.crlf_due = self.crlf_next;
+        }
+    }
+}
+
+impl Http1 {
+    fn put_goodbye(&self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
+        put_status(status, out)?;
+        self.put_date(out)?;
+        out.put(b"connection: close\r\n")?;
+        if status == 503 || status == 429 {
+            out.put(b"retry-after: 1\r\n")?;
+        }
+        let text = if self.method == Method::Head && self.owes() { "" } else { reason(status) };
+        out.put(b"content-type: text/plain\r\ncontent-length: ")?;
+        put_decimal(reason(status).len() as u64 + 1, out)?;
+        out.put(b"\r\n\r\n")?;
+        out.put(text.as_bytes())?;
+        out.put(if text.is_empty() { b"" } else { b"\n" })
+    }
+}
+
+/// What a client is told about an error; nothing if it is gone or does not read.
+fn goodbye(error: Error, in_head: bool) -> Option<u16> {
+    Some(match error.code() {
+        _ if error.wire() != 0 => error.wire(),
+        Code::MessageTooLarge if in_head => 431,
+        Code::MessageTooLarge => 413,
+        Code::MessageTimeout => 408,
+        Code::TooManyFromAddress => 429,
+        Code::TooManySessions | Code::ShuttingDown | Code::BuffersExhausted => 503,
+        Code::ProtocolViolation => 400,
+        Code::ReceiveFailed | Code::SendFailed | Code::WriteStalled | Code::ConnectionClosed => return None,
+        _ => 500,
+    })
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interim(status, _) => write!(f, "Interim({status})"),
+            Self::Whole(head, _) => write!(f, "Whole({})", head.status),
+            Self::Head(head, length) => write!(f, "Head({}, {length:?})", head.status),
+            Self::Piece(piece) => write!(f, "Piece({} bytes)", piece.len()),
+            Self::End(_) => f.write_str("End"),
+            Self::Upgrade(_) => f.write_str("Upgrade"),
+        }
+    }
+}
+
+/// RFC 9110, 15: these statuses have no content, and so no framing.
+pub(super) const fn has_content(status: u16) -> bool {
+    !matches!(status, 100..200 | 204 | 304)
+}
+
+fn put_status(status: u16, out: &mut Outbox<'_>) -> Result<()> {
+    if status == 200 {
+        return out.put(b"HTTP/1.1 200 OK\r\n");
+    }
+    out.put(b"HTTP/1.1 ")?;
+    put_decimal(u64::from(status.clamp(100, 999)), out)?;
+    out.put(b" ")?;
+    out.put(reason(status).as_bytes())?;
+    out.put(b"\r\n")
+}
+
+/// Writes the value of `Content-Length`, the empty line and the content, whose length is only then known; returns it.
+pub(super) fn fill(content: &dyn Fill, out: &mut Outbox<'_>) -> Result<usize> {
+    /// Room for a length of three digits; others move the content, which is then very short or worth it.
+    const GUESS: usize = 3 + 4;
+    out.take(GUESS)?;
+    let length = content.fill(out.spare())?;
+    out.advance(length);
+    let digits = length.checked_ilog10().unwrap_or(0) as usize + 1;
+    let before = digits + 4;
+    if before > GUESS {
+        out.take(before - GUESS)?;
+    }
+    let written = out.last(length + before.max(GUESS));
+    written.copy_within(GUESS..GUESS + length, before);
+    let (mut left, mut at) = (length, digits);
+    while at > 0 {
+        at -= 1;
+        written[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    written[digits..before].copy_from_slice(b"\r\n\r\n");
+    out.take_back(GUESS.saturating_sub(before));
+    Ok(length)
+}
+
+/// Writes a chunk (RFC 9112, 7.1), with the end of the one before if that is due. If it does not fit, only its size is
+/// written; whether that is so.
+pub(super) fn put_chunk(piece: &[u8], crlf_due: bool, out: &mut Outbox<'_>) -> Result<bool> {
+    if crlf_due {
+        out.put(b"\r\n")?;
+    }
+    put_hex(piece.len() as u64, out)?;
+    out.put(b"\r\n")?;
+    if out.room() < piece.len() + 2 {
+        return Ok(true);
+    }
+    out.put(piece)?;
+    out.put(b"\r\n")?;
+    Ok(false)
+}
+
+/// Writes the last chunk and the trailer section.
+pub(super) fn put_last_chunk(trailers: &dyn ToFields, crlf_due: bool, out: &mut Outbox<'_>) -> Result<()> {
+    out.put(if crlf_due { b"\r\n0\r\n" } else { b"0\r\n" })?;
+    trailers.put(&mut FieldWriter::new(out))?;
+    out.put(b"\r\n")
+}

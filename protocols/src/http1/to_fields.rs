@@ -1,0 +1,230 @@
+//! Header fields on their way out.
+
+use core::fmt::{self, Write};
+
+use netloom_core::{Code, Error, Fault, Outbox, Result};
+
+use super::octets::{TOKEN, is};
+
+/// Header fields that are to be sent: a pair, an array or slice of pairs, `()` for none, or several in a tuple.
+///
+/// Names and values are checked when they are written: a line break in a value would let whoever chose it write
+/// fields of their own, or a whole response (RFC 9110, 5.5).
+pub trait ToFields {
+    /// Writes each field.
+    ///
+    /// # Errors
+    /// [`Code::BufferFull`] if there is no room, [`Code::InvalidText`] for what no field may hold.
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()>;
+}
+
+/// Where [`ToFields`] are written.
+pub struct FieldWriter<'a, 'o> {
+    out: &'a mut Outbox<'o>,
+}
+
+impl<'a, 'o> FieldWriter<'a, 'o> {
+    pub(super) fn new(out: &'a mut Outbox<'o>) -> Self {
+        Self { out }
+    }
+
+    /// Writes one field.
+    ///
+    /// # Errors
+    /// As for [`ToFields::put`].
+    pub fn field(&mut self, name: &str, value: &[u8]) -> Result<()> {
+        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) || !value.iter().all(|byte| is_value_byte(*byte)) {
+            return Err(unsayable());
+        }
+        put_field(name, value, self.out)
+    }
+
+    /// Writes one field whose value is formatted in place.
+    ///
+    /// # Errors
+    /// As for [`ToFields::put`].
+    pub fn display(&mut self, name: &str, value: &dyn fmt::Display) -> Result<()> {
+        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) {
+            return Err(unsayable());
+        }
+        self.out.put(name.as_bytes())?;
+        self.out.put(b": ")?;
+        let mut text = ValueText { out: self.out, error: None };
+        let written = write!(text, "{value}");
+        match (text.error, written) {
+            (Some(error), _) => Err(error),
+            (None, Err(_)) => Err(unsayable()),
+            (None, Ok(())) => self.out.put(b"\r\n"),
+        }
+    }
+}
+
+struct ValueText<'a, 'o> {
+    out: &'a mut Outbox<'o>,
+    error: Option<Error>,
+}
+
+impl Write for ValueText<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let written = match text.bytes().all(is_value_byte) {
+            true => self.out.put(text.as_bytes()),
+            false => Err(unsayable()),
+        };
+        written.map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+fn unsayable() -> Error {
+    Error::new(Code::InvalidText).blame(Fault::Local)
+}
+
+/// RFC 9110, 5.5: visible characters, white space and obs-text.
+const fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// A field whose name and value are known to be legal.
+pub(super) fn put_field(name: &str, value: &[u8], out: &mut Outbox<'_>) -> Result<()> {
+    let line = out.take(name.len() + value.len() + 4)?;
+    let (to_name, line) = line.split_at_mut(name.len());
+    to_name.copy_from_slice(name.as_bytes());
+    let (colon, line) = line.split_at_mut(2);
+    colon.copy_from_slice(b": ");
+    let (to_value, end) = line.split_at_mut(value.len());
+    to_value.copy_from_slice(value);
+    end.copy_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// A number in decimal.
+pub(super) fn put_decimal(mut number: u64, out: &mut Outbox<'_>) -> Result<()> {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.put(&digits[at..]);
+        }
+    }
+}
+
+/// A number in hexadecimal.
+pub(super) fn put_hex(mut number: u64, out: &mut Outbox<'_>) -> Result<()> {
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+        if number == 0 {
+            return out.put(&digits[at..]);
+        }
+    }
+}
+
+impl ToFields for () {
+    fn put(&self, _: &mut FieldWriter<'_, '_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: ToFields + ?Sized> ToFields for &F {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        (**self).put(out)
+    }
+}
+
+impl<F: ToFields> ToFields for Option<F> {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        self.as_ref().map_or(Ok(()), |fields| fields.put(out))
+    }
+}
+
+impl ToFields for [(&str, &str)] {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        self.iter().try_for_each(|(name, value)| out.field(name, value.as_bytes()))
+    }
+}
+
+impl<const N: usize> ToFields for [(&str, &str); N] {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        self.as_slice().put(out)
+    }
+}
+
+/// A name and a value that can be displayed.
+impl<V: fmt::Display> ToFields for (&str, V) {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        out.display(self.0, &self.1)
+    }
+}
+
+/// ToFields in front of further fields.
+#[derive(Clone, Copy, Debug)]
+pub struct With<A, B>(pub A, pub B);
+
+impl<A: ToFields, B: ToFields> ToFields for With<A, B> {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        self.0.put(out)?;
+        self.1.put(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::String;
+
+    use super::*;
+
+    fn written(fields: &dyn ToFields, room: usize) -> Result<String> {
+        let (mut bytes, mut tail) = ([0; 256], 0);
+        let mut out = Outbox::new(&mut bytes[..room], &mut tail);
+        fields.put(&mut FieldWriter::new(&mut out))?;
+        Ok(String::from_utf8_lossy(&bytes[..tail]).into_owned())
+    }
+
+    #[test]
+    fn fields_are_written_in_order() {
+        let fields = With(("age", 60), With([("a", "b"), ("c", "")], Some(("x-y", "z"))));
+        assert_eq!(written(&fields, 256).expect("legal"), "age: 60\r\na: b\r\nc: \r\nx-y: z\r\n");
+        assert_eq!(written(&(), 0).expect("nothing"), "");
+    }
+
+    #[test]
+    fn what_would_break_the_line_is_refused() {
+        for value in ["a\r\nset-cookie: x", "a\n", "\r", "\0", "\x7f", "\x1b[0m"] {
+            assert_eq!(written(&[("name", value)], 256).expect_err("illegal"), Code::InvalidText);
+            assert_eq!(written(&("name", value), 256).expect_err("illegal"), Code::InvalidText);
+        }
+        for name in ["", "a b", "a:", "a\n", "ü"] {
+            assert_eq!(written(&[(name, "v")], 256).expect_err("illegal"), Code::InvalidText);
+            assert_eq!(written(&(name, 1), 256).expect_err("illegal"), Code::InvalidText);
+        }
+        assert_eq!(written(&[("name", "Bär\tx")], 256).expect("legal"), "name: Bär\tx\r\n");
+    }
+
+    #[test]
+    fn without_room_nothing_is_said() {
+        for room in 0..9 {
+            assert_eq!(written(&("age", 60), room).expect_err("too long"), Code::BufferFull, "{room}");
+            assert_eq!(written(&[("age", "60")], room).expect_err("too long"), Code::BufferFull, "{room}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_their_digits() {
+        let (mut bytes, mut tail) = ([0; 64], 0);
+        let mut out = Outbox::new(&mut bytes, &mut tail);
+        for number in [0, 9, 10, u64::MAX] {
+            put_decimal(number, &mut out).expect("room");
+            put_hex(number, &mut out).expect("room");
+        }
+        assert_eq!(&bytes[..tail], b"009910a18446744073709551615ffffffffffffffff");
+    }
+}
