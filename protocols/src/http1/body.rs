@@ -93,7 +93,8 @@ impl Chunked {
         let mut n = 0;
         while let Some(&byte) = input.get(n) {
             if self.at == At::Data {
-                let len = usize::try_from(self.left).map_or(input.len() - n, |left| left.min(input.len() - n));
+                let len =
+                    usize::try_from(self.left).map_or(input.len() - n, |left| left.min(input.len() - n));
                 self.left -= len as u64;
                 if self.left == 0 {
                     self.at = At::DataCr;

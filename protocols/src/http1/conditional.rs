@@ -48,7 +48,8 @@ impl Condition {
 
 /// Evaluates the preconditions of a request in the order of RFC 9110, 13.2.2.
 ///
-/// `field` tells the value of a field by its name in lower case. A list of tags that is malformed matches
+/// `field` tells the value of a field by its name in lower case; of a list that came in several lines it must
+/// tell all, or the tags in the others are not seen. A list of tags that is malformed matches
 /// nothing, and so stops `If-Match` but not `If-None-Match`; a date that is malformed is ignored.
 ///
 /// ```
@@ -67,7 +68,7 @@ pub fn evaluate<'f>(
     validators: &Validators<'_>,
 ) -> Condition {
     // RFC 9110, 13.2.1: these select and modify no representation.
-    if matches!(method, Method::Connect | Method::Options) {
+    if matches!(method, Method::Connect | Method::Options | Method::Trace) {
         return Condition::Proceed;
     }
     let date = |name| field(name).and_then(Date::parse);

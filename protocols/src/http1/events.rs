@@ -31,12 +31,20 @@ impl<'a> Events<'a> {
     /// # Errors
     /// What ended the session; [`Code::InvalidText`] for a name or an id of several lines.
     pub async fn send(&mut self, event: &ServerEvent<'_>) -> Result<()> {
-        if [event.name, event.id].iter().any(|text| text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))) {
+        if [event.name, event.id]
+            .iter()
+            .any(|text| text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)))
+        {
             return Err(Error::new(Code::InvalidText).blame(Fault::Local));
         }
         let stream = &mut self.0;
         if let Some(retry) = event.retry {
-            stream.format(format_args!("retry: {}\n", retry.as_secs() * 1000 + u64::from(retry.subsec_millis()))).await?;
+            stream
+                .format(format_args!(
+                    "retry: {}\n",
+                    retry.as_secs() * 1000 + u64::from(retry.subsec_millis())
+                ))
+                .await?;
         }
         for (name, value) in [("event: ", event.name), ("id: ", event.id)] {
             if !value.is_empty() {

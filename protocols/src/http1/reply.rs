@@ -2,12 +2,13 @@
 
 use core::fmt::{self, Display};
 
-use netloom_core::{Code, Outlet, Result};
+use netloom_core::{Code, Error, Outbox, Outlet, Result};
 
 use super::problem::Problem;
 use super::request::Request;
 use super::server::{Content, Fill, Http1, Message, ResponseHead};
-use super::to_fields::{ToFields, With};
+use super::status::reason;
+use super::to_fields::{ToFields, With, put_decimal};
 
 /// Proof that a request was answered.
 #[derive(Debug)]
@@ -174,6 +175,15 @@ impl<'a, F: ToFields> Reply<'a, F> {
         self.status(problem.status).display("application/problem+json", problem).await
     }
 
+    /// Problem details that say no more than the error's status, 500 if it has none.
+    pub(super) async fn refuse(self, error: Error) -> Result<Sent> {
+        let status = match error.wire() {
+            status @ 400..600 => status,
+            _ => 500,
+        };
+        self.status(status).whole("application/problem+json", Content::Fill(&Bare(status))).await
+    }
+
     /// The serialized value, written straight into the send queue.
     ///
     /// # Errors
@@ -189,7 +199,14 @@ impl<'a, F: ToFields> Reply<'a, F> {
     pub async fn whole(mut self, content_type: &str, content: Content<'_>) -> Result<Sent> {
         let Self { outlet, status, close, reads_on, fields, outer, coder } = &mut self;
         let fields = With(&*fields, *outer);
-        let head = ResponseHead { status: *status, content_type, fields: &fields, close: *close, reads_on: *reads_on, events: false };
+        let head = ResponseHead {
+            status: *status,
+            content_type,
+            fields: &fields,
+            close: *close,
+            reads_on: *reads_on,
+            events: false,
+        };
         let length = match content {
             Content::Bytes(bytes) => Some(bytes.len() as u64),
             Content::Fill(_) => None,
@@ -231,8 +248,14 @@ impl<'a, F: ToFields> Reply<'a, F> {
         self.coder = None;
         let Self { outlet, status, close, reads_on, fields, outer, .. } = self;
         let fields = With(With(fields, outer), [("cache-control", "no-store"), ("x-accel-buffering", "no")]);
-        let head =
-            ResponseHead { status, content_type: "text/event-stream", fields: &fields, close, reads_on, events: true };
+        let head = ResponseHead {
+            status,
+            content_type: "text/event-stream",
+            fields: &fields,
+            close,
+            reads_on,
+            events: true,
+        };
         outlet.send(Message::Head(head, None)).await?;
         outlet.flush().await?;
         Ok(super::Events::new(Stream { outlet, coder: None }))
@@ -247,7 +270,14 @@ impl<'a, F: ToFields> Reply<'a, F> {
     pub(super) async fn begin(&mut self, content_type: &str, length: Option<u64>) -> Result<bool> {
         let Self { outlet, status, close, reads_on, fields, outer, coder } = self;
         let fields = With(&*fields, *outer);
-        let head = ResponseHead { status: *status, content_type, fields: &fields, close: *close, reads_on: *reads_on, events: false };
+        let head = ResponseHead {
+            status: *status,
+            content_type,
+            fields: &fields,
+            close: *close,
+            reads_on: *reads_on,
+            events: false,
+        };
         let coding = coder.as_mut().and_then(|coder| coder.begin(*status, content_type, length));
         match coding {
             Some(coding) => {
@@ -367,11 +397,30 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// The least a [`Problem`] says, without what formatting costs a board.
+struct Bare(u16);
+
+impl Fill for Bare {
+    fn fill(&self, room: &mut [u8]) -> Result<usize> {
+        let mut n = 0;
+        let mut out = Outbox::new(room, &mut n);
+        for part in ["{\"title\":\"", reason(self.0), "\",\"status\":"] {
+            out.put(part.as_bytes())?;
+        }
+        put_decimal(self.0.into(), &mut out)?;
+        out.put(b"}")?;
+        Ok(n)
+    }
+}
+
 struct Json<'a, T: ?Sized>(&'a T);
 
 impl<T: serde::Serialize + ?Sized> Fill for Json<'_, T> {
     fn fill(&self, room: &mut [u8]) -> Result<usize> {
-        serde_json_core::to_slice(self.0, room).map_err(|_| Code::BufferFull.into())
+        serde_json_core::to_slice(self.0, room).map_err(|error| match error {
+            serde_json_core::ser::Error::BufferFull => Code::BufferFull.into(),
+            _ => Error::new(Code::Unsupported).on_wire(500),
+        })
     }
 }
 

@@ -196,6 +196,34 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The same request, lent: for middleware that has something to do behind the answer.
+    pub fn lend(&mut self) -> Request<'_> {
+        let fields = self.fields;
+        self.with(fields)
+    }
+
+    /// Whether the request has not been answered, nor begun to be. For middleware.
+    pub fn is_owed(&mut self) -> bool {
+        self.link.parts().outlet.state().owes()
+    }
+
+    /// The status it was answered with, zero for none, and the bytes of body sent. For logs.
+    pub fn answered(&mut self) -> (u16, u64) {
+        self.link.parts().outlet.state().answered()
+    }
+
+    /// Answers what a handler failed with, as [`serve`](super::serve) does: the error's status, or 500, as problem
+    /// details that say no more.
+    ///
+    /// # Errors
+    /// `error` itself if an answer was begun already, so that none can be given.
+    pub async fn refuse(mut self, error: Error) -> Result<super::Sent> {
+        if !self.is_owed() {
+            return Err(error);
+        }
+        self.reply().uncoded().refuse(error).await
+    }
+
     /// `fields` behind those that answers get already; see [`with`](Self::with).
     pub fn and<F: ToFields>(&self, fields: F) -> super::With<&'a (dyn ToFields + 'a), F> {
         super::With(self.fields, fields)
@@ -381,4 +409,3 @@ impl core::fmt::Debug for Head<'_> {
         write!(f, "{} {}", self.method_name(), self.target())
     }
 }
-

@@ -2,12 +2,13 @@
 
 use core::fmt;
 
-use netloom_core::Result;
+use netloom_core::{Outbox, Result};
 
 use super::method::Method;
-use super::problem::Problem;
 use super::reply::Sent;
 use super::request::Request;
+use super::status::error;
+use super::to_fields::{FieldWriter, ToFields};
 
 /// The methods that a path has routes for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,10 @@ impl Allow {
         }
     }
 
+    fn methods(self) -> impl Iterator<Item = Method> {
+        NAMED.into_iter().filter(move |method| self.0 & 1 << *method as u8 != 0)
+    }
+
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -47,18 +52,29 @@ impl Allow {
 impl fmt::Display for Allow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        for method in NAMED {
-            if self.0 & 1 << method as u8 != 0 {
-                f.write_str(comma)?;
-                f.write_str(method.as_str())?;
-                comma = ", ";
-            }
+        for method in self.methods() {
+            f.write_str(comma)?;
+            f.write_str(method.as_str())?;
+            comma = ", ";
         }
         Ok(())
     }
 }
 
-impl<'a> Request<'a> {
+impl ToFields for Allow {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        // Not by formatting, which a board may do without.
+        let (mut value, mut len) = ([0; 64], 0);
+        let mut list = Outbox::new(&mut value, &mut len);
+        for method in self.methods() {
+            list.put(if list.room() == 64 { b"" } else { b", " })?;
+            list.put(method.as_str().as_bytes())?;
+        }
+        out.field("allow", &value[..len])
+    }
+}
+
+impl Request<'_> {
     /// What no route answers: OPTIONS gets the methods that one would, another method 405 with them, an unknown method
     /// 501, and a path without routes 404.
     #[doc(hidden)]
@@ -67,10 +83,10 @@ impl<'a> Request<'a> {
         let reply = self.reply();
         match method {
             Method::Options if anywhere => reply.status(204).empty().await,
-            Method::Options if !allow.is_empty() => reply.status(204).field("allow", allow).empty().await,
-            Method::Other => reply.problem(&Problem::new(501)).await,
-            _ if !allow.is_empty() => reply.field("allow", allow).problem(&Problem::new(405)).await,
-            _ => reply.problem(&Problem::new(404)).await,
+            Method::Options if !allow.is_empty() => reply.status(204).fields(allow).empty().await,
+            Method::Other => reply.refuse(error(501)).await,
+            _ if !allow.is_empty() => reply.fields(allow).refuse(error(405)).await,
+            _ => reply.refuse(error(404)).await,
         }
     }
 }
@@ -208,14 +224,30 @@ macro_rules! __routes {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __method {
-    (GET) => { $crate::http1::Method::Get };
-    (HEAD) => { $crate::http1::Method::Head };
-    (POST) => { $crate::http1::Method::Post };
-    (PUT) => { $crate::http1::Method::Put };
-    (DELETE) => { $crate::http1::Method::Delete };
-    (OPTIONS) => { $crate::http1::Method::Options };
-    (PATCH) => { $crate::http1::Method::Patch };
-    (TRACE) => { $crate::http1::Method::Trace };
+    (GET) => {
+        $crate::http1::Method::Get
+    };
+    (HEAD) => {
+        $crate::http1::Method::Head
+    };
+    (POST) => {
+        $crate::http1::Method::Post
+    };
+    (PUT) => {
+        $crate::http1::Method::Put
+    };
+    (DELETE) => {
+        $crate::http1::Method::Delete
+    };
+    (OPTIONS) => {
+        $crate::http1::Method::Options
+    };
+    (PATCH) => {
+        $crate::http1::Method::Patch
+    };
+    (TRACE) => {
+        $crate::http1::Method::Trace
+    };
 }
 
 #[cfg(test)]

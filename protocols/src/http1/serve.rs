@@ -1,10 +1,9 @@
 //! One connection: request after request, until one side ends it or it becomes something else.
 
-use netloom_core::{Code, Error, Platform, Result, Session};
+use netloom_core::{Code, Platform, Result, Session};
 
 use super::head::RequestHead;
-use super::problem::Problem;
-use super::reply::{Reply, Sent};
+use super::reply::Sent;
 use super::request::{Head, Request};
 use super::server::{DRAIN_MAX, Found, Http1};
 
@@ -83,7 +82,7 @@ pub async fn answer<P: Platform>(
         return Err(error);
     }
     if session.codec().owes() {
-        return refuse(session, error).await;
+        return Request::new(session, head).refuse(error).await.map(drop);
     }
     // Half an answer is out: only the end of the connection can say so.
     match session.codec().streams() {
@@ -113,15 +112,6 @@ pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool
         }
     }
     Ok(session.codec().persists() && !session.codec().is_upgraded())
-}
-
-async fn refuse<P: Platform>(session: &mut Session<P, Http1>, error: Error) -> Result<()> {
-    let status = match error.wire() {
-        status @ 400..600 => status,
-        _ => 500,
-    };
-    let parts = netloom_core::Link::parts(session);
-    Reply::new(parts.outlet, &(), None).problem(&Problem::new(status)).await.map(drop)
 }
 
 /// The head that is held: for logs.

@@ -2,17 +2,17 @@
 
 use core::fmt;
 
-use netloom_core::{Code, Codec, Error, Fault, Limits, Outbox, Result, Step};
 use netloom_core::time::Date;
+use netloom_core::{Code, Codec, Error, Fault, Limits, Outbox, Result, Step};
 
 use super::body::{Body, Progress};
-use super::to_fields::{FieldWriter, ToFields, put_decimal, put_field, put_hex};
 use super::framing::Framing;
 use super::head::{HeadLimits, RequestHead, Version};
 use super::method::Method;
 use super::scan::Scan;
 use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
 use super::status::reason;
+use super::to_fields::{FieldWriter, ToFields, put_decimal, put_field, put_hex};
 
 /// Unread bytes of a request's body that are read and thrown away so that the connection can be used again; with more
 /// it is closed.
@@ -326,7 +326,12 @@ impl Http1 {
         }
     }
 
-    fn whole<'m>(&mut self, head: &ResponseHead<'_>, content: Content<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn whole<'m>(
+        &mut self,
+        head: &ResponseHead<'_>,
+        content: Content<'m>,
+        out: &mut Outbox<'_>,
+    ) -> Result<&'m [u8]> {
         self.put_head(head, self.persists_behind(head), out)?;
         self.encoded = 0;
         if !has_content(head.status) {

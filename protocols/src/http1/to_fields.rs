@@ -33,7 +33,10 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn field(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) || !value.iter().all(|byte| is_value_byte(*byte)) {
+        if name.is_empty()
+            || !name.bytes().all(|byte| is(byte, TOKEN))
+            || !value.iter().all(|byte| is_value_byte(*byte))
+        {
             return Err(unsayable());
         }
         put_field(name, value, self.out)
