@@ -1,6 +1,6 @@
 //! An HTTP server. Try: curl http://127.0.0.1:8080/hello/you
-use netloom::http::{self, Http1, Request, Sent};
-use netloom::{Result, Server, ServerSession, routes};
+use netloom::http::{Request, Sent};
+use netloom::{Result, Server, routes};
 
 async fn hello(request: Request<'_>) -> Result<Sent> {
     let (head, reply) = request.split();
@@ -15,25 +15,14 @@ async fn echo(request: Request<'_>) -> Result<Sent> {
     exchange.end().await
 }
 
-async fn connection(session: &mut ServerSession<Http1>) -> Result<()> {
-    let state = 1;
-    let app = routes! {
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let server = Server::builder().tcp("127.0.0.1:8080").http(routes! {
         GET "/plaintext" => async |request: Request<'_>| request.reply().text("Hello, World!").await,
+        GET "/" => async |request: Request<'_>| request.reply().text("Hello, World!").await,
         GET "/hello/{name}" => hello,
         POST "/echo" => echo,
-        GET "/state" => async |request: Request<'_>| request.reply().json(&state).await,
-        "/api" => { GET "/x" => hello, POST "/x" => echo },
-        GET "/events" => async |request: Request<'_>| {
-            let mut events = request.reply().events().await?;
-            events.data("one\ntwo").await?;
-            events.end().await
-        },
-    };
-    http::serve(session, &app).await
-}
-
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let server = Server::builder().tcp("127.0.0.1:8080").workers(1).start(Http1::new, connection)?;
+    })?;
+    println!("http://{}", server.addresses()[0]);
     server.wait();
     Ok(())
 }

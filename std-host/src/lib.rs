@@ -44,6 +44,7 @@ mod admission;
 mod client;
 mod clock;
 mod heap;
+pub mod http;
 mod listen;
 mod pool;
 mod roster;
@@ -56,7 +57,7 @@ pub use netloom_core::{
     self as core, CloseReason, Code, Codec, Duration, Error, Fault, Instant, Limits, Options, Outbox,
     Platform, Result, Sender, Session, Stats, Step, Storage, Timeouts, Transport,
 };
-pub use netloom_protocols::{self as protocols, Framing, Lines, http1 as http, routes};
+pub use netloom_protocols::{self as protocols, Framing, Lines, routes};
 
 pub use address::ToAddress;
 pub use client::{ClientPlatform, ClientSession, ConnectError, Connector, connect};

@@ -210,13 +210,17 @@ where
 {
     /// Runs until the server stops and all sessions have ended.
     pub(crate) fn run(self) -> Tally {
+        crate::http::tells_when_it_wakes();
         let ready = self.ready.clone();
         // Whoever started the worker waits for the word; if it does not, nobody needs to know.
         let slept = Arc::new(AtomicBool::new(true));
         let wake = slept.clone();
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .on_thread_unpark(move || wake.store(true, Relaxed))
+            .on_thread_unpark(move || {
+                wake.store(true, Relaxed);
+                crate::http::woke();
+            })
             .build_local(LocalOptions::default());
         match runtime {
             Ok(runtime) => runtime.block_on(self.work(slept)).unwrap_or_else(|error| {

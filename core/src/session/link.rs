@@ -13,7 +13,7 @@ use super::{CloseReason, Sender, Session, Stats};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Platform, Transport};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 mod upgrade;
 
@@ -63,6 +63,8 @@ pub trait Outlet<C: Codec> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
     /// Lets output leave while the application waits elsewhere: see [`Sender::during`].
     fn poll_attend(&mut self, cx: &mut Context<'_>);
+    /// Lets time pass: see [`Sender::pause`].
+    fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool>;
     /// [`Sender::fail`].
     fn fail(&mut self, error: Error);
     /// [`Session::abort`].
@@ -117,6 +119,12 @@ impl<C: Codec> dyn Outlet<C> + '_ {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
+    /// [`Sender::pause`].
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        let until = self.now() + duration;
+        poll_fn(|cx| self.poll_pause(until, cx)).await
+    }
+
     /// [`Sender::during`].
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
@@ -168,7 +176,10 @@ impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
         self.poll_flush_open(cx)
     }
     fn poll_attend(&mut self, cx: &mut Context<'_>) {
-        self.poll_attend(cx);
+        let _ = self.poll_attend(Instant::NEVER, cx); // it goes on by itself
+    }
+    fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool> {
+        self.poll_pause(until, cx)
     }
     fn fail(&mut self, error: Error) {
         self.fail(error);

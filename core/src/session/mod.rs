@@ -33,7 +33,7 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::platform::{Clock, Platform, Transport};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// One connection: a transport, a codec and two queues.
 ///
@@ -204,6 +204,13 @@ impl<P: Platform, C: Codec> Session<P, C> {
         self.give_up();
         self.rx.release_if_empty();
         self.sender.during(future).await
+    }
+
+    /// [`Sender::pause`], outside an event.
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        self.give_up();
+        self.rx.release_if_empty();
+        self.sender.pause(duration).await
     }
 
     /// Another protocol from here on. Bytes already received are the new codec's; queued output still

@@ -14,7 +14,7 @@ use crate::codec::{Codec, Limits};
 use crate::error::{Code, Error, Fault, Result};
 use crate::options::Options;
 use crate::platform::{Clock, Platform, Transport};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// The sending half of a [`Session`](super::Session). An event borrows the other half, so a reply can be
 /// written while the question is still held.
@@ -204,7 +204,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            self.poll_attend(cx);
+            let _ = self.poll_attend(Instant::NEVER, cx); // it goes on by itself
             future.as_mut().poll(cx)
         })
         .await
@@ -466,17 +466,38 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         Poll::Ready(Ok(()))
     }
 
-    /// Lets output leave and keep-alives go out while the application waits elsewhere.
-    pub(super) fn poll_attend(&mut self, cx: &mut Context<'_>) {
+    /// Lets time pass while output leaves and keep-alives go out. `false`, at once, when there is nothing to wait for any
+    /// more: the session has ended, or the host is stopping.
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        let until = self.clock.now() + duration;
+        poll_fn(|cx| self.poll_pause(until, cx)).await
+    }
+
+    pub(super) fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool> {
+        let reached = self.poll_attend(until, cx).is_ready();
+        match self.state {
+            State::Open if self.clock.stopping() => Poll::Ready(false),
+            State::Open if reached => Poll::Ready(true),
+            State::Open => Poll::Pending,
+            _ => Poll::Ready(false),
+        }
+    }
+
+    /// Lets output leave and keep-alives go out while the application waits elsewhere, or until then.
+    pub(super) fn poll_attend(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         while self.state == State::Open {
             let stalled = match self.poll_drain(cx) {
-                Poll::Ready(Err(_)) => return, // the state says why
+                Poll::Ready(Err(_)) => break, // the state says why
                 drained => drained.is_pending(),
             };
-            if self.poll_wait(Wait::During, stalled, cx).is_pending() {
-                return;
+            let keeps_alive = self.codec.keeps_alive();
+            let (due, _) = self.timing.next(Wait::During, stalled, keeps_alive, &self.spans, &self.clock);
+            if until <= due && until != Instant::NEVER {
+                return self.clock.poll_until(until, cx);
             }
+            ready!(self.poll_wait(Wait::During, stalled, cx)).unwrap_or_default();
         }
+        Poll::Ready(())
     }
 
     /// Ready when a time-out has passed and was dealt with. `stalled`: output waits for the transport.

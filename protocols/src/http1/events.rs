@@ -73,6 +73,21 @@ impl<'a> Events<'a> {
         self.send(&ServerEvent { data, ..ServerEvent::default() }).await
     }
 
+    /// Sends a value as JSON, at once; it must fit 256 bytes.
+    ///
+    /// # Errors
+    /// What ended the session; [`Code::MessageTooLarge`].
+    pub async fn json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        let mut text = [0; 256];
+        let n = serde_json_core::to_slice(value, &mut text).map_err(|_| Code::MessageTooLarge)?;
+        self.data(core::str::from_utf8(&text[..n]).map_err(|_| Code::InvalidText)?).await
+    }
+
+    /// Lets time pass. `false`, at once, when the session has ended or the host is stopping: then end the stream.
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        self.0.pause(duration).await
+    }
+
     /// Awaits what the next event is about.
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
         self.0.during(future).await

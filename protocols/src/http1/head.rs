@@ -188,6 +188,18 @@ impl RequestHead {
         }
     }
 
+    /// From where to where in `unit` the path lies.
+    pub(super) fn path_range(&self, unit: &[u8]) -> (u16, u16) {
+        let target = self.target_octets(unit);
+        let path = match target {
+            [b'/', ..] => target,
+            uri => target::split_absolute(uri).map_or(uri, |(_, path)| path),
+        };
+        let start = self.target_end as usize - path.len();
+        let len = path.iter().position(|octet| *octet == b'?').unwrap_or(path.len());
+        (start as u16, (start + len) as u16)
+    }
+
     /// What is behind the first `?` of the target, still percent-encoded.
     pub fn query<'a>(&self, unit: &'a [u8]) -> Option<&'a str> {
         self.path_and_query(unit).split_once('?').map(|(_, query)| query)

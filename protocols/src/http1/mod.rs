@@ -74,6 +74,8 @@ pub use problem::Problem;
 pub use reply::{Coder, Exchange, Reply, Sent, Stream};
 pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Whole};
 pub use router::Allow;
+#[doc(hidden)]
+pub use router::{is_below, matches};
 pub use scan::Scan;
 pub use serve::{answer, finish, held_head, next, serve};
 pub use server::{Content, Event, Fill, Found, Http1, Message, ResponseHead as Answer};

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display};
 
-use netloom_core::{Code, Error, Outbox, Outlet, Result};
+use netloom_core::{Code, Duration, Error, Outbox, Outlet, Result};
 
 use super::problem::Problem;
 use super::request::Request;
@@ -336,6 +336,12 @@ impl Stream<'_> {
             self.outlet.send(Message::Piece(piece)).await?;
         }
         self.outlet.flush().await
+    }
+
+    /// Lets time pass while what was sent leaves. `false`, at once, when the session has ended or the host is stopping:
+    /// then end the body.
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        self.outlet.pause(duration).await
     }
 
     /// Awaits something else while what was sent leaves.

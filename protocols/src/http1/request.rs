@@ -1,5 +1,6 @@
 //! A request, lent to its handler where it was received.
 
+use core::net::SocketAddr;
 use core::ops::Range;
 use core::str::FromStr;
 
@@ -9,7 +10,6 @@ use super::fields::Fields;
 use super::head::{RequestHead, Version};
 use super::method::Method;
 use super::reply::{Coder, Exchange, Reply};
-use super::router::Allow;
 use super::server::{Found, Http1, Message};
 use super::status;
 use super::to_fields::ToFields;
@@ -37,8 +37,8 @@ pub struct Request<'a> {
     link: &'a mut (dyn Link<Http1> + 'a),
     head: RequestHead,
     pattern: &'a str,
-    /// Where in the path routes begin: behind what a [mount](crate::routes) has matched.
-    base: u16,
+    /// Where in the head the path lies that routes go by: behind what a [mount](crate::routes) has matched.
+    route: (u16, u16),
     /// Fields that every answer gets.
     fields: &'a (dyn ToFields + 'a),
     coder: Option<&'a mut (dyn Coder + 'a)>,
@@ -59,13 +59,14 @@ pub struct Whole<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead) -> Self {
-        Self { link, head, pattern: "", base: 0, fields: &(), coder: None, since: None, came: 0 }
+        let route = head.path_range(link.parts().held);
+        Self { link, head, pattern: "", route, fields: &(), coder: None, since: None, came: 0 }
     }
 
     /// The head, to look at.
     pub fn head(&mut self) -> Head<'_> {
         let unit = &*self.link.parts().held;
-        Head { head: self.head, unit, pattern: self.pattern, base: self.base }
+        Head { head: self.head, unit, pattern: self.pattern, route: self.route }
     }
 
     /// The answer. What is not received of the body is thrown away.
@@ -80,7 +81,7 @@ impl<'a> Request<'a> {
             head: self.head,
             unit: &*parts.held.split_at_mut(self.head.size()).0,
             pattern: self.pattern,
-            base: self.base,
+            route: self.route,
         };
         (head, Reply::new(parts.outlet, self.fields, self.coder))
     }
@@ -114,7 +115,7 @@ impl<'a> Request<'a> {
         }
         let parts = self.link.parts();
         let (unit, body) = parts.held.split_at_mut(self.head.size());
-        let head = Head { head: self.head, unit, pattern: self.pattern, base: self.base };
+        let head = Head { head: self.head, unit, pattern: self.pattern, route: self.route };
         Ok(Whole { head, body, reply: Reply::new(parts.outlet, self.fields, self.coder) })
     }
 
@@ -164,6 +165,16 @@ impl<'a> Request<'a> {
         Ok((self.link.lend().open(codec), super::Sent::proof()))
     }
 
+    /// Where the request comes from, if the transport has addresses.
+    pub fn peer(&mut self) -> Option<SocketAddr> {
+        self.link.parts().outlet.peer()
+    }
+
+    /// How long the host's clock has been running, which begins with the host.
+    pub fn uptime(&mut self) -> Duration {
+        self.link.parts().outlet.now() - Instant::default()
+    }
+
     /// Awaits something else while output leaves.
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
         self.link.parts().outlet.during(future).await
@@ -185,7 +196,7 @@ impl<'a> Request<'a> {
             link: &mut *self.link,
             head: self.head,
             pattern: self.pattern,
-            base: self.base,
+            route: self.route,
             fields,
             coder: match &mut self.coder {
                 Some(coder) => Some(&mut **coder),
@@ -236,16 +247,11 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Whether the path is of that pattern: see [`routes!`](crate::routes).
-    pub fn is(&mut self, pattern: &str) -> bool {
-        super::router::matches(pattern, self.head().route())
-    }
-
-    /// Whether a route for `method` answers this; notes the method as one that is allowed here.
+    /// The path behind what was mounted, and the method: what routes go by.
     #[doc(hidden)]
-    pub fn may(&self, method: Method, allow: &mut Allow) -> bool {
-        allow.add(method);
-        self.head.method == method || (method == Method::Get && self.head.method == Method::Head)
+    pub fn asked(&mut self) -> (&[u8], Method) {
+        let path = self.link.parts().held.get(usize::from(self.route.0)..usize::from(self.route.1));
+        (path.filter(|path| !path.is_empty()).unwrap_or(b"/"), self.head.method)
     }
 
     #[doc(hidden)]
@@ -255,17 +261,12 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// If the path begins with `prefix`, up to the end or a slash, routes are matched behind it from here on.
+    /// Routes are matched behind so many bytes of the path from here on.
     #[doc(hidden)]
-    pub fn enter(&mut self, prefix: &str) -> bool {
-        let inside = match self.head().route().strip_prefix(prefix) {
-            Some(rest) => rest.is_empty() || rest.starts_with('/'),
-            None => false,
-        };
-        if inside {
-            self.base += prefix.len() as u16;
-        }
-        inside
+    #[must_use]
+    pub fn mounted(mut self, prefix: usize) -> Self {
+        self.route.0 += prefix as u16;
+        self
     }
 
     /// Where in the unit of the event last found the next piece lies.
@@ -316,12 +317,12 @@ pub struct Head<'a> {
     head: RequestHead,
     unit: &'a [u8],
     pattern: &'a str,
-    base: u16,
+    route: (u16, u16),
 }
 
 impl<'a> Head<'a> {
     pub(super) fn new(head: RequestHead, unit: &'a [u8]) -> Self {
-        Self { head, unit, pattern: "", base: 0 }
+        Self { head, unit, pattern: "", route: head.path_range(unit) }
     }
 
     /// The method.
@@ -392,9 +393,10 @@ impl<'a> Head<'a> {
 
     /// The path behind what was mounted.
     pub(super) fn route(&self) -> &'a str {
-        match self.path().get(self.base.into()..) {
-            None | Some("") => "/",
-            Some(path) => path,
+        let path = self.unit.get(self.route.0.into()..self.route.1.into()).unwrap_or_default();
+        match core::str::from_utf8(path) {
+            Err(_) | Ok("") => "/",
+            Ok(path) => path,
         }
     }
 

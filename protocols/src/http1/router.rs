@@ -42,6 +42,13 @@ impl Allow {
         NAMED.into_iter().filter(move |method| self.0 & 1 << *method as u8 != 0)
     }
 
+    /// Whether a route for `method` answers what was `asked`, which it notes.
+    #[doc(hidden)]
+    pub fn answers(&mut self, method: Method, asked: Method) -> bool {
+        self.add(method);
+        asked == method || (method == Method::Get && asked == Method::Head)
+    }
+
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -92,8 +99,10 @@ impl Request<'_> {
 }
 
 /// Whether `path` is of `pattern`, byte by byte: most routes differ in the first ones.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
-    let (mut pattern, mut path) = (pattern.as_bytes(), path.as_bytes());
+#[doc(hidden)]
+#[inline]
+pub fn matches(pattern: &str, mut path: &[u8]) -> bool {
+    let mut pattern = pattern.as_bytes();
     loop {
         match (pattern, path) {
             ([], []) => return true,
@@ -111,6 +120,12 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
             _ => return false,
         }
     }
+}
+
+/// Whether `path` begins with `prefix`, up to its end or a slash.
+#[doc(hidden)]
+pub fn is_below(prefix: &str, path: &[u8]) -> bool {
+    path.strip_prefix(prefix.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
 }
 
 /// The part of `path` that `pattern`, which matches it, calls `name`.
@@ -148,7 +163,8 @@ fn segment(bytes: &[u8]) -> usize {
 /// | `_ => fallback` | what nothing before matches; must be last |
 ///
 /// `OPTIONS` is answered with the methods that a path has routes for; another method gets 405, an unknown path 404.
-/// A handler is an expression: a function, or an async closure that captures state.
+/// A handler is an expression: a function, or an async closure. What it names of its surroundings is moved into the
+/// application.
 ///
 /// ```
 /// use netloom_core::Result;
@@ -175,10 +191,12 @@ fn segment(bytes: &[u8]) -> usize {
 #[macro_export]
 macro_rules! routes {
     ($($routes:tt)*) => {
-        async |mut request: $crate::http1::Request<'_>| {
+        async move |mut request: $crate::http1::Request<'_>| {
             #[allow(unused_mut)]
             let mut allow = $crate::http1::Allow::NONE;
-            $crate::__routes! { request allow () $($routes)* }
+            #[allow(unused_variables)]
+            let (path, method) = request.asked();
+            $crate::__routes! { request path method allow () $($routes)* }
             #[allow(unreachable_code)]
             request.unrouted(allow).await
         }
@@ -188,35 +206,35 @@ macro_rules! routes {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __routes {
-    ($request:ident $allow:ident ($($prefix:literal)*)) => {};
-    ($request:ident $allow:ident () _ => $handler:expr $(,)?) => {
+    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*)) => {};
+    ($request:ident $path:ident $asked:ident $allow:ident () _ => $handler:expr $(,)?) => {
         if $allow.is_empty() {
             return ($handler)($request).await;
         }
     };
-    ($request:ident $allow:ident ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
-        if $request.enter(concat!($($prefix,)* $pattern)) {
-            return ($handler)($request).await;
+    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $crate::http1::is_below(concat!($($prefix,)* $pattern), $path) {
+            return ($handler)($request.mounted(concat!($($prefix,)* $pattern).len())).await;
         }
-        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
-    ($request:ident $allow:ident ($($prefix:literal)*) ANY $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
-        if $request.is(concat!($($prefix,)* $pattern)) {
+    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) ANY $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $crate::http1::matches(concat!($($prefix,)* $pattern), $path) {
             return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
         }
-        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
-    ($request:ident $allow:ident ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
-        if $request.is(concat!($($prefix,)* $pattern))
-            && $request.may($crate::__method!($method), &mut $allow)
+    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $crate::http1::matches(concat!($($prefix,)* $pattern), $path)
+            && $allow.answers($crate::__method!($method), $asked)
         {
             return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
         }
-        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
-    ($request:ident $allow:ident ($($prefix:literal)*) $inner:literal => { $($routes:tt)* } $(, $($rest:tt)*)?) => {
-        $crate::__routes! { $request $allow ($($prefix)* $inner) $($routes)* }
-        $crate::__routes! { $request $allow ($($prefix)*) $($($rest)*)? }
+    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) $inner:literal => { $($routes:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::__routes! { $request $path $asked $allow ($($prefix)* $inner) $($routes)* }
+        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
 }
 
@@ -273,7 +291,7 @@ mod tests {
             ("*", "*", true),
             ("/{a}{b", "/x", true),
         ] {
-            assert_eq!(matches(pattern, path), is, "{pattern} {path}");
+            assert_eq!(matches(pattern, path.as_bytes()), is, "{pattern} {path}");
         }
     }
 

@@ -1,0 +1,146 @@
+//! Answers HTTP.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /` | a page that shows the host, its uptime, sessions and requests |
+//! | `GET /plaintext` | `Hello, World!` |
+//! | `GET /json` | the same as JSON |
+//! | `GET /status` | what the page shows, as JSON |
+//! | `GET /events` | the same once a second, as server-sent events |
+//! | `GET /stream/N` | `N` bytes, in chunks |
+//! | `POST /echo` | the request's body, while it comes |
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use netloom_core::{Duration, Platform, Result, Session};
+use netloom_protocols::http1::{self, Http1, Request, Sent};
+use netloom_protocols::routes;
+use serde::Serialize;
+
+/// What the demo counts. One for a host, shared by its sessions.
+#[derive(Debug)]
+pub struct Web {
+    host: &'static str,
+    sessions: AtomicU32,
+    requests: AtomicU32,
+}
+
+/// What the host is and does, as JSON.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Status {
+    host: &'static str,
+    /// Seconds since the host's clock began.
+    uptime: u64,
+    /// Open now.
+    sessions: u32,
+    /// Since the beginning.
+    requests: u32,
+}
+
+#[derive(Serialize)]
+struct Greeting {
+    message: &'static str,
+}
+
+impl Web {
+    /// Of a host with that name.
+    pub const fn new(host: &'static str) -> Self {
+        Self { host, sessions: AtomicU32::new(0), requests: AtomicU32::new(0) }
+    }
+
+    /// Answers the requests of one connection.
+    ///
+    /// # Errors
+    /// What ended the session, if it did not end in order.
+    pub async fn serve<P: Platform>(&self, session: &mut Session<P, Http1>) -> Result<()> {
+        self.sessions.fetch_add(1, Relaxed);
+        let _open = Open(self);
+        let app = routes! {
+            GET "/" => page,
+            GET "/plaintext" => plaintext,
+            GET "/json" => json,
+            GET "/status" => async |request| self.status(request).await,
+            GET "/events" => async |request| self.events(request).await,
+            GET "/stream/{length}" => stream,
+            POST "/echo" => echo,
+        };
+        while let Some(head) = http1::next(session).await? {
+            self.requests.fetch_add(1, Relaxed);
+            http1::answer(session, head, &app).await?;
+            if !http1::finish(session).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self, uptime: Duration) -> Status {
+        Status {
+            host: self.host,
+            uptime: uptime.as_secs(),
+            sessions: self.sessions.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+        }
+    }
+
+    async fn status(&self, mut request: Request<'_>) -> Result<Sent> {
+        let status = self.now(request.uptime());
+        request.reply().fields([("cache-control", "no-store")]).json(&status).await
+    }
+
+    async fn events(&self, mut request: Request<'_>) -> Result<Sent> {
+        let mut uptime = request.uptime();
+        let mut events = request.reply().events().await?;
+        loop {
+            events.json(&self.now(uptime)).await?;
+            if !events.pause(Duration::from_secs(1)).await {
+                return events.end().await;
+            }
+            uptime += Duration::from_secs(1);
+        }
+    }
+}
+
+/// A session that is counted.
+struct Open<'a>(&'a Web);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn page(request: Request<'_>) -> Result<Sent> {
+    request.reply().html(include_str!("../assets/index.html")).await
+}
+
+async fn plaintext(request: Request<'_>) -> Result<Sent> {
+    request.reply().text("Hello, World!").await
+}
+
+async fn json(request: Request<'_>) -> Result<Sent> {
+    request.reply().json(&Greeting { message: "Hello, World!" }).await
+}
+
+/// What a stream is made of.
+const LINE: &[u8; 64] = b"netloom netloom netloom netloom netloom netloom netloom netloom\n";
+
+async fn stream(request: Request<'_>) -> Result<Sent> {
+    let (head, reply) = request.split();
+    let mut left: u64 = head.param("length")?;
+    let mut stream = reply.stream("text/plain").await?;
+    while left > 0 {
+        let n = left.min(LINE.len() as u64);
+        stream.send(&LINE[..n as usize]).await?;
+        left -= n;
+    }
+    stream.end().await
+}
+
+async fn echo(request: Request<'_>) -> Result<Sent> {
+    let mut exchange = request.stream("application/octet-stream").await?;
+    while let Some((piece, mut answer)) = exchange.receive().await? {
+        answer.send(piece).await?;
+    }
+    exchange.end().await
+}

@@ -1,0 +1,42 @@
+//! Servers of HTTP.
+
+use netloom_core::Result;
+
+use super::{Http1, Request, Sent, serve};
+use crate::server::{Builder, Server, StartError};
+use crate::worker::ServerSession;
+
+impl Builder {
+    /// Starts a server of HTTP/1.1 whose requests are answered by `app`: [`routes!`](crate::routes), or any async
+    /// closure. It is cloned into each worker; the futures it makes stay there and need not be `Send`.
+    ///
+    /// For limits of the codec or something around the connections, [`start`](Self::start) with
+    /// [`http::serve`](serve).
+    ///
+    /// ```no_run
+    /// use netloom::http::{Request, Sent};
+    /// use netloom::{Result, Server, routes};
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Sent> {
+    ///     request.reply().text("Hello, World!").await
+    /// }
+    ///
+    /// let server = Server::builder().tcp("127.0.0.1:8080").http(routes! { GET "/" => hello })?;
+    /// server.wait();
+    /// # Ok::<(), netloom::StartError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn http<A>(self, app: A) -> Result<Server, StartError>
+    where
+        A: AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static,
+    {
+        self.start(codec, async move |session: &mut ServerSession<Http1>| serve(session, &app).await)
+    }
+}
+
+/// A desktop server's codec: with a date.
+fn codec() -> Http1 {
+    Http1::new().date(super::date)
+}
