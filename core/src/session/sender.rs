@@ -298,7 +298,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// Queues `message` if it fits the room at hand: the short way.
     #[inline]
     pub(super) fn queued_already(&mut self, message: C::Message<'_>) -> bool {
-        if self.state != State::Open {
+        // Without room to begin with nothing need be tried.
+        if self.state != State::Open || self.tx.size() == 0 {
             return false;
         }
         let before = self.tx.len();

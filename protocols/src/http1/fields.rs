@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
 
     /// Names and values.
     pub fn iter(&self) -> FieldIter<'a> {
-        FieldIter { lines: Lines::new(self.lines) }
+        FieldIter { lines: Lines::new(self.lines), text: core::str::from_utf8(self.lines).ok() }
     }
 }
 
@@ -46,6 +46,8 @@ impl<'a> IntoIterator for Fields<'a> {
 #[derive(Clone, Debug)]
 pub struct FieldIter<'a> {
     lines: Lines<'a>,
+    /// All lines, if they are text: asked once, which is quicker than for each name.
+    text: Option<&'a str>,
 }
 
 impl<'a> Iterator for FieldIter<'a> {
@@ -53,10 +55,15 @@ impl<'a> Iterator for FieldIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        let at = self.lines.at();
         let line = self.lines.next()?;
         let (name, value) = line.split_at_checked(octets::token(line))?;
         let [b':', value @ ..] = value else { return None };
-        Some((core::str::from_utf8(name).ok()?, trim(value)))
+        let name = match self.text {
+            Some(text) => text.get(at..at + name.len())?,
+            None => core::str::from_utf8(name).ok()?,
+        };
+        Some((name, trim(value)))
     }
 }
 
@@ -89,15 +96,22 @@ fn named<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a [u8]> {
 /// Lines, each without its CR LF.
 #[derive(Clone, Debug)]
 struct Lines<'a> {
-    octets: &'a [u8],
-    at: usize,
     ends: Values<'a>,
+    rest: &'a [u8],
+    /// Octets of all lines.
+    len: usize,
 }
 
 impl<'a> Lines<'a> {
     #[inline]
     fn new(octets: &'a [u8]) -> Self {
-        Self { octets, at: 0, ends: Values::new(octets, 0) }
+        Self { ends: Values::new(octets, 0), rest: octets, len: octets.len() }
+    }
+
+    /// Where the next line begins.
+    #[inline]
+    fn at(&self) -> usize {
+        self.len - self.rest.len()
     }
 }
 
@@ -106,12 +120,12 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.at >= self.octets.len() {
+        if self.rest.is_empty() {
             return None;
         }
-        let end = self.ends.end(self.at);
-        let line = self.octets.get(self.at..end)?;
-        self.at = end + "\r\n".len();
+        let at = self.at();
+        let (line, rest) = self.rest.split_at_checked(self.ends.end(at) - at)?;
+        (_, self.rest) = rest.split_first_chunk::<2>()?;
         Some(line)
     }
 }

@@ -12,7 +12,6 @@ use super::target;
 
 /// Where a body ends. RFC 9112, 6.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Framing {
     /// There is no body.
     None,
@@ -48,11 +47,6 @@ impl Meaning {
     /// Learns from one field, its value not trimmed.
     #[inline]
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
-        // Most fields have none of these lengths.
-        const LENGTHS: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 17;
-        if LENGTHS.checked_shr(name.len() as u32).unwrap_or(0) & 1 == 0 {
-            return Ok(());
-        }
         match name.len() {
             4 if is_name(name, b"host") => self.host(trim(value)),
             6 if is_name(name, b"expect") => self.expectation(trim(value)),
@@ -73,19 +67,18 @@ impl Meaning {
     }
 
     fn expectation(&mut self, value: &[u8]) {
-        self.flags |=
-            if value.eq_ignore_ascii_case(b"100-continue") { CONTINUE } else { UNKNOWN_EXPECTATION };
+        self.flags |= if is_name(value, b"100-continue") { CONTINUE } else { UNKNOWN_EXPECTATION };
     }
 
     /// Connection options; those that are not ours name fields of this hop.
     fn options(&mut self, value: &[u8]) {
-        for option in value.split(|octet| *octet == b',').map(trim) {
-            self.flags |= match option.len() {
-                5 if option.eq_ignore_ascii_case(b"close") => CLOSE,
-                10 if option.eq_ignore_ascii_case(b"keep-alive") => KEEP_ALIVE,
-                7 if option.eq_ignore_ascii_case(b"upgrade") => UPGRADE_OPTION,
-                _ => 0,
-            };
+        let value = trim(value);
+        let flag = option(value);
+        // Nearly always there is only one, and with a comma in it none is ours.
+        self.flags |= flag;
+        if flag == 0 {
+            self.flags |=
+                value.split(|octet| *octet == b',').fold(0, |flags, item| flags | option(trim(item)));
         }
     }
 
@@ -176,6 +169,17 @@ pub(super) fn of_response(announced: Option<Framing>, status: u16, to: Method) -
     match (to, status) {
         (Method::Head, _) | (_, 100..=199 | 204 | 304) | (Method::Connect, 200..=299) => Framing::None,
         _ => announced.unwrap_or(Framing::UntilClose),
+    }
+}
+
+/// The flag of a connection option.
+#[inline]
+fn option(name: &[u8]) -> u16 {
+    match name.len() {
+        5 if is_name(name, b"close") => CLOSE,
+        10 if is_name(name, b"keep-alive") => KEEP_ALIVE,
+        7 if is_name(name, b"upgrade") => UPGRADE_OPTION,
+        _ => 0,
     }
 }
 

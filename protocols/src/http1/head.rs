@@ -48,9 +48,15 @@ impl Default for HeadLimits {
     }
 }
 
+impl HeadLimits {
+    /// What offsets of 16 bits can hold, at most.
+    pub(super) fn head_max(&self) -> usize {
+        self.head.min(u16::MAX.into())
+    }
+}
+
 /// The HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Version {
     /// HTTP/1.0
     Http10,
@@ -298,15 +304,17 @@ type Parsed<T> = Result<T, Stop>;
 /// What may be the head, and whether there is more than that. Offsets into it fit 16 bits.
 #[inline]
 fn within<'a>(input: &'a [u8], limits: &HeadLimits) -> (&'a [u8], bool) {
-    let max = limits.head.min(u16::MAX.into());
-    input.get(..max).filter(|part| part.len() < input.len()).map_or((input, false), |part| (part, true))
+    input
+        .get(..limits.head_max())
+        .filter(|part| part.len() < input.len())
+        .map_or((input, false), |part| (part, true))
 }
 
 /// A head that does not end within the limit: is it the request line, or the fields?
 #[cold]
 fn too_large(part: &[u8]) -> Error {
     let line = part.strip_prefix(CRLF).unwrap_or(part);
-    if line.contains(&b'\n') { HEAD_TOO_LARGE } else { TARGET_TOO_LONG }
+    if memchr::memchr(b'\n', line).is_some() { HEAD_TOO_LARGE } else { TARGET_TOO_LONG }
 }
 
 fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHead)> {
@@ -382,10 +390,13 @@ fn empty_line(input: &[u8]) -> Parsed<usize> {
 /// Bytes of the method in front of its space.
 #[inline]
 fn method_len(line: &[u8]) -> Parsed<usize> {
+    if line.starts_with(b"GET ") {
+        return Ok(3);
+    }
     let len = octets::token(line.get(..=METHOD_MAX).unwrap_or(line));
     match line.get(len) {
+        _ if len > METHOD_MAX => Err(Error::new(Code::ProtocolViolation).on_wire(501).into()),
         Some(b' ') if len > 0 => Ok(len),
-        Some(_) if len > METHOD_MAX => Err(Error::new(Code::ProtocolViolation).on_wire(501).into()),
         Some(_) => Err(MALFORMED.into()),
         None => Err(Stop::Incomplete),
     }
@@ -441,12 +452,11 @@ fn status(input: &[u8]) -> Parsed<(u16, usize)> {
 
 /// Refuses what does not begin like this.
 #[inline]
-fn expect(octets: &[u8], front: &[u8]) -> Parsed<()> {
-    let here = octets.len().min(front.len());
-    match octets[..here] == front[..here] {
-        false => Err(MALFORMED.into()),
-        true if here < front.len() => Err(Stop::Incomplete),
-        true => Ok(()),
+fn expect<const N: usize>(octets: &[u8], front: &[u8; N]) -> Parsed<()> {
+    match octets.first_chunk() {
+        Some(chunk) if chunk == front => Ok(()),
+        None if front.starts_with(octets) => Err(Stop::Incomplete),
+        _ => Err(MALFORMED.into()),
     }
 }
 
@@ -454,27 +464,43 @@ fn expect(octets: &[u8], front: &[u8]) -> Parsed<()> {
 #[inline]
 pub(super) fn field_lines(input: &[u8], start: usize, max: usize, meaning: &mut Meaning) -> Parsed<usize> {
     let mut ends = Values::new(input, start);
-    let (mut at, mut left) = (start, max);
-    while let Some(line) = input.get(at..) {
-        let end = ends.end(at);
-        let name_len = octets::token(line);
-        if name_len == 0 {
-            // What begins with white space would be a folded line: RFC 9112, 5.2.
-            return expect(line, CRLF).map(|()| at);
-        }
-        match line.get(name_len) {
-            Some(b':') => {}
-            // RFC 9112, 5.1: nothing between name and colon.
-            Some(_) => return Err(MALFORMED.into()),
-            None => return Err(Stop::Incomplete),
+    let mut lines = input.get(start..).ok_or(Stop::Incomplete)?;
+    let mut left = max;
+    loop {
+        let at = input.len() - lines.len();
+        let name_len = octets::token(lines);
+        let (line, rest) = lines.split_at_checked(ends.end(at) - at).unwrap_or((lines, b""));
+        let Some((name, [b':', value @ ..])) = line.split_at_checked(name_len) else {
+            return no_field(lines, name_len).map(|()| at);
+        };
+        let Some((CRLF, rest)) = rest.split_first_chunk() else {
+            return Err(no_end(rest));
+        };
+        if name.is_empty() {
+            return Err(MALFORMED.into());
         }
         left = left.checked_sub(1).ok_or(HEAD_TOO_LARGE)?;
-        expect(input.get(end..).unwrap_or_default(), CRLF)?;
-        let value = input.get(at + name_len + 1..end).unwrap_or_default();
-        meaning.field(&line[..name_len], value)?;
-        at = end + CRLF.len();
+        meaning.field(name, value)?;
+        lines = rest;
     }
-    Err(Stop::Incomplete)
+}
+
+/// A line without name and colon: the empty one, or what is wrong with it.
+#[cold]
+fn no_field(line: &[u8], name_len: usize) -> Parsed<()> {
+    match line.len() > name_len {
+        // RFC 9112, 5.1: nothing between name and colon. What begins with white space would be a folded
+        // line: RFC 9112, 5.2.
+        true if name_len > 0 => Err(MALFORMED.into()),
+        false if name_len > 0 => Err(Stop::Incomplete),
+        _ => expect(line, CRLF),
+    }
+}
+
+/// A value that ends with neither CR LF nor the input.
+#[cold]
+fn no_end(rest: &[u8]) -> Stop {
+    expect(rest, CRLF).err().unwrap_or(Stop::Incomplete)
 }
 
 #[cfg(test)]

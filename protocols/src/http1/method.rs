@@ -4,7 +4,6 @@ use super::octets;
 
 /// What a request asks for: RFC 9110, 9.3, and PATCH of RFC 5789. Methods are case-sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Method {
     /// Transfer what the target stands for.
     Get,

@@ -29,6 +29,7 @@
 //! | `server`, `client` | the codecs |
 //! | `to_fields` | header fields on their way out |
 //! | `request`, `reply`, `events`, `serve`, `router` | what an application is written with |
+//! | `extract` | bodies, queries and cookies as values |
 //! | `escaped`, `form`, `cookie`, `set_cookie`, `multipart` | what requests carry |
 //! | `etag`, `conditional`, `range`, `byteranges`, `negotiate`, `mime` | what content is chosen by |
 //! | `status`, `problem` | what is told about it |
@@ -40,15 +41,20 @@ pub mod cookie;
 pub mod escaped;
 pub mod etag;
 mod events;
+mod extract;
 mod fields;
+pub mod form;
 mod framing;
 mod head;
 mod method;
 pub mod mime;
+pub mod multipart;
 pub mod negotiate;
 #[cfg(test)]
 mod noise;
 mod octets;
+pub mod parameters;
+pub mod part;
 pub mod problem;
 pub mod range;
 mod reply;
@@ -64,18 +70,22 @@ mod target;
 mod text;
 mod to_fields;
 
+pub use cookie::{SameSite, SetCookie};
 pub use escaped::Escaped;
 pub use events::{Events, ServerEvent};
+pub use extract::{PartEvent, Parts};
 pub use fields::{AllValues, FieldIter, Fields};
 pub use framing::Framing;
 pub use head::{HeadLimits, RequestHead, ResponseHead, Version, request, response};
 pub use method::Method;
+pub use multipart::PartLimits;
+pub use part::PartHead;
 pub use problem::Problem;
 pub use reply::{Coder, Exchange, Reply, Sent, Stream};
 pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Whole};
 pub use router::Allow;
 #[doc(hidden)]
-pub use router::{is_below, matches};
+pub use router::{is_below, is_literal, matches};
 pub use scan::Scan;
 pub use serve::{answer, finish, held_head, next, serve};
 pub use server::{Content, Event, Fill, Found, Http1, Message, ResponseHead as Answer};

@@ -81,14 +81,26 @@ pub(super) fn is(octet: u8, class: u8) -> bool {
 }
 
 /// Octets of the class at the front.
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn run(octets: &[u8], class: u8) -> usize {
     octets.iter().position(|octet| !is(*octet, class)).unwrap_or(octets.len())
 }
 
 /// The value without optional white space around it. RFC 9110, 5.5.
-#[inline]
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+#[cfg_attr(target_pointer_width = "64", inline)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+pub(super) fn trim(value: &[u8]) -> &[u8] {
+    // Nearly always there is one space in front and nothing behind.
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    match value {
+        [first, .., last] if *first > b' ' && *last > b' ' => value,
+        _ => trim_more(value),
+    }
+}
+
+#[cold]
+fn trim_more(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }
@@ -98,12 +110,13 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether a token is this lower-case name, in any case.
-#[inline]
-pub(super) fn is_name<const N: usize>(token: &[u8], lower: &[u8; N]) -> bool {
-    // The bit of lower case makes no letter or hyphen out of any other octet of a token.
-    <&[u8; N]>::try_from(token)
-        .is_ok_and(|token| token.iter().zip(lower).fold(0, |differs, (a, b)| differs | (a | 0x20) ^ b) == 0)
+/// Whether octets of values are this lower-case name, in any case.
+#[cfg_attr(target_pointer_width = "64", inline)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+pub(super) fn is_name(octets: &[u8], lower: &[u8]) -> bool {
+    // The bit of lower case makes a letter, digit or hyphen of nothing else but control characters.
+    octets.len() == lower.len()
+        && octets.iter().zip(lower).fold(0, |differs, (a, b)| differs | (a | 0x20) ^ b) == 0
 }
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -210,14 +223,14 @@ mod sse2 {
 
     #[inline]
     fn stops(octets: &[u8], base: usize) -> u64 {
-        let rest = octets.get(base..).unwrap_or_default();
-        match rest.first_chunk() {
-            Some(block) => block_stops(block),
-            None => last_stops(octets, rest),
+        match octets.get(base..) {
+            Some(rest) if let Some(block) = rest.first_chunk() => block_stops(block),
+            rest => last_stops(octets, rest.unwrap_or_default()),
         }
     }
 
     /// The same for the last, shorter block.
+    #[inline(never)]
     fn last_stops(octets: &[u8], rest: &[u8]) -> u64 {
         let behind = u64::MAX << rest.len();
         if let Some(block) = octets.last_chunk() {

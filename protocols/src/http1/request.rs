@@ -43,7 +43,7 @@ pub struct Request<'a> {
     fields: &'a (dyn ToFields + 'a),
     coder: Option<&'a mut (dyn Coder + 'a)>,
     /// When the body was first asked for, and how much has come since.
-    since: Option<Instant>,
+    since: Instant,
     came: u64,
 }
 
@@ -58,9 +58,8 @@ pub struct Whole<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead) -> Self {
-        let route = head.path_range(link.parts().held);
-        Self { link, head, pattern: "", route, fields: &(), coder: None, since: None, came: 0 }
+    pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead, route: (u16, u16)) -> Self {
+        Self { link, head, pattern: "", route, fields: &(), coder: None, since: Instant::NEVER, came: 0 }
     }
 
     /// The head, to look at.
@@ -298,8 +297,10 @@ impl<'a> Request<'a> {
 
     fn check_rate(&mut self) -> Result<()> {
         let now = self.link.parts().outlet.now();
-        let since = *self.since.get_or_insert(now);
-        let elapsed = (now - since).as_secs();
+        if self.since == Instant::NEVER {
+            self.since = now;
+        }
+        let elapsed = (now - self.since).as_secs();
         match elapsed > BODY_GRACE.as_secs() && self.came / elapsed < BODY_RATE_MIN {
             true => Err(Error::new(Code::MessageTimeout).on_wire(408)),
             false => Ok(()),

@@ -101,7 +101,24 @@ impl Request<'_> {
 /// Whether `path` is of `pattern`, byte by byte: most routes differ in the first ones.
 #[doc(hidden)]
 #[inline]
-pub fn matches(pattern: &str, mut path: &[u8]) -> bool {
+pub fn matches<const LITERAL: bool>(pattern: &str, path: &[u8]) -> bool {
+    if LITERAL { pattern.as_bytes() == path } else { matches_pattern(pattern, path) }
+}
+
+/// Whether a pattern has no parameters.
+#[doc(hidden)]
+pub const fn is_literal(pattern: &str) -> bool {
+    let (pattern, mut n) = (pattern.as_bytes(), 0);
+    while n < pattern.len() {
+        if pattern[n] == b'{' {
+            return false;
+        }
+        n += 1;
+    }
+    true
+}
+
+fn matches_pattern(pattern: &str, mut path: &[u8]) -> bool {
     let mut pattern = pattern.as_bytes();
     loop {
         match (pattern, path) {
@@ -219,13 +236,13 @@ macro_rules! __routes {
         $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
     ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) ANY $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
-        if $crate::http1::matches(concat!($($prefix,)* $pattern), $path) {
+        if $crate::http1::matches::<{ $crate::http1::is_literal(concat!($($prefix,)* $pattern)) }>(concat!($($prefix,)* $pattern), $path) {
             return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
         }
         $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
     ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
-        if $crate::http1::matches(concat!($($prefix,)* $pattern), $path)
+        if $crate::http1::matches::<{ $crate::http1::is_literal(concat!($($prefix,)* $pattern)) }>(concat!($($prefix,)* $pattern), $path)
             && $allow.answers($crate::__method!($method), $asked)
         {
             return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
@@ -291,7 +308,7 @@ mod tests {
             ("*", "*", true),
             ("/{a}{b", "/x", true),
         ] {
-            assert_eq!(matches(pattern, path.as_bytes()), is, "{pattern} {path}");
+            assert_eq!(matches::<false>(pattern, path.as_bytes()), is, "{pattern} {path}");
         }
     }
 

@@ -71,7 +71,8 @@ pub async fn answer<P: Platform>(
     head: RequestHead,
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
-    let error = match app(Request::new(session, head)).await {
+    let route = head.path_range(session.held());
+    let error = match app(Request::new(session, head, route)).await {
         Ok(Sent { .. }) => match session.codec().streams() {
             None if !session.codec().owes() => return Ok(()),
             _ => Code::InvalidSession.into(),
@@ -82,7 +83,7 @@ pub async fn answer<P: Platform>(
         return Err(error);
     }
     if session.codec().owes() {
-        return Request::new(session, head).refuse(error).await.map(drop);
+        return Request::new(session, head, route).refuse(error).await.map(drop);
     }
     // Half an answer is out: only the end of the connection can say so.
     match session.codec().streams() {

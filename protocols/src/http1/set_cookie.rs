@@ -5,7 +5,7 @@
 //! list of public suffixes or whether the response came over TLS, is the jar's.
 
 use super::cookie::{Prefix, SameSite};
-use super::text::trim;
+use super::text::{cut, trim_text};
 
 /// The most bytes of name and value together (RFC 6265bis, 5.7).
 const PAIR_MAX: usize = 4096;
@@ -57,8 +57,8 @@ pub fn parse_set_cookie(value: &[u8]) -> Option<ParsedCookie<'_>> {
     }
     let text = str::from_utf8(value).ok()?;
     let mut parts = text.split(';');
-    let (name, value) = parts.next()?.split_once('=')?;
-    let (name, value) = (trim_str(name), trim_str(value));
+    let (name, value) = cut(parts.next()?, b'=')?;
+    let (name, value) = (trim_text(name), trim_text(value));
     if name.is_empty() || name.len() + value.len() > PAIR_MAX {
         return None;
     }
@@ -75,8 +75,8 @@ pub fn parse_set_cookie(value: &[u8]) -> Option<ParsedCookie<'_>> {
         same_site: None,
     };
     for part in parts {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let (name, value) = (trim_str(name), trim_str(value));
+        let (name, value) = cut(part, b'=').unwrap_or((part, ""));
+        let (name, value) = (trim_text(name), trim_text(value));
         if value.len() <= ATTRIBUTE_MAX {
             cookie.attribute(name, value);
         }
@@ -119,11 +119,6 @@ impl<'a> ParsedCookie<'a> {
     }
 }
 
-fn trim_str(text: &str) -> &str {
-    // What is trimmed is ASCII, so the rest is still a text.
-    str::from_utf8(trim(text.as_bytes())).unwrap_or_default()
-}
-
 /// RFC 6265, 5.2.2. What no number can hold is as long as can be.
 fn parse_seconds(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -137,40 +132,30 @@ fn parse_seconds(text: &str) -> Option<i64> {
 /// The date in `text`, in seconds since 1970, by the tolerant algorithm of RFC 6265, 5.1.1.
 fn parse_date(text: &[u8]) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
-    for token in text.split(|octet| is_date_delimiter(*octet)).filter(|token| !token.is_empty()) {
-        // Each is taken from the first token that can be one, in this order.
-        if time.is_none() {
-            time = parse_time(token);
-            if time.is_some() {
-                continue;
-            }
-        }
-        if day.is_none() {
-            day = parse_number(token, 1..=2);
-            if day.is_some() {
-                continue;
-            }
-        }
-        if month.is_none() {
-            month = parse_month(token);
-            if month.is_some() {
-                continue;
-            }
-        }
-        if year.is_none() {
-            year = parse_number(token, 2..=4);
-        }
+    for token in text.split(|octet| is_date_delimiter(*octet)) {
+        // A token is the first of these that it can be and that was not there yet.
+        let _ = fill(&mut time, || parse_time(token))
+            || fill(&mut day, || parse_number(token, 1..=2))
+            || fill(&mut month, || parse_month(token))
+            || fill(&mut year, || parse_number(token, 2..=4));
     }
+    let (time, day, month) = (time?, day?, month?);
     let year = match year? {
         year @ 70..=99 => year + 1900,
         year @ 0..=69 => year + 2000,
         year => year,
     };
-    let (day, month) = (day?, month?);
-    let exists = (1..=days_in(year, month)).contains(&day) && year >= 1601;
-    exists
-        .then(|| i64::from(days_since_1970(year, month, day)) * 86_400 + i64::from(time.unwrap_or_default()))
-        .filter(|_| time.is_some())
+    let exists = year >= 1601 && (1..=days_in(year, month)).contains(&day);
+    exists.then(|| i64::from(days_since_1970(year, month, day)) * 86_400 + i64::from(time))
+}
+
+/// Fills an empty slot, and says whether it did.
+fn fill(slot: &mut Option<i32>, parse: impl Fn() -> Option<i32>) -> bool {
+    if slot.is_some() {
+        return false;
+    }
+    *slot = parse();
+    slot.is_some()
 }
 
 /// `delimiter` of RFC 6265, 5.1.1.
@@ -338,6 +323,7 @@ mod tests {
         for (text, name, value) in [
             ("a=b", "a", "b"),
             (" a = \"b c\" ;", "a", "\"b c\""),
+            ("\ta\t=\tb\t", "a", "b"),
             ("a=b=c", "a", "b=c"),
             ("a=", "a", ""),
             ("a b=\u{e9},\\;x", "a b", "\u{e9},\\"),

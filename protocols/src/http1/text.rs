@@ -24,6 +24,19 @@ pub(crate) const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
 
+/// `text` before and behind the first such octet, which is ASCII. On a board, a fraction of the code of
+/// `str::split_once`.
+pub(crate) fn cut(text: &str, ascii: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|octet| octet == ascii)?;
+    text.get(..at).zip(text.get(at + 1..))
+}
+
+/// `text` without the `OWS` around it.
+pub(crate) fn trim_text(text: &str) -> &str {
+    // What is trimmed is ASCII, so the rest is still a text.
+    str::from_utf8(trim(text.as_bytes())).unwrap_or_default()
+}
+
 /// What a hexadecimal digit stands for.
 pub(crate) const fn hex(digit: u8) -> Option<u8> {
     match digit {
