@@ -20,6 +20,7 @@ use embassy_net::tcp::{State, TcpSocket};
 use netloom_core::{Clock, Code, Codec, Duration, Instant, Outbox, Transport};
 
 use crate::clock::EmbassyClock;
+use crate::crowd::{BoardClock, Crowd};
 use crate::memory::SocketMemory;
 use crate::tcp::Tcp;
 
@@ -44,11 +45,19 @@ pub struct AcceptorOptions {
     /// How long a client waits for a session to become free before it is refused with the protocol's
     /// goodbye for [`Code::TooManySessions`]. Default 1 s.
     pub patience: Duration,
+    /// How long a session may have been there before, as soon as it has nothing under way, it ends because others
+    /// wait. `Duration::MAX` for ever, the default; for browsers, which keep connections that they do not use, a
+    /// fraction of a second.
+    pub yields_after: Duration,
 }
 
 impl AcceptorOptions {
     /// The defaults, as a constant.
-    pub const DEFAULT: Self = Self { patience: Duration::from_secs(1) };
+    pub const DEFAULT: Self = Self { patience: Duration::from_secs(1), yields_after: Duration::MAX };
+
+    /// For HTTP: sessions that are kept alive make room for clients that wait.
+    pub const HTTP: Self =
+        Self { patience: Duration::from_secs(2), yields_after: Duration::from_millis(200) };
 }
 
 impl Default for AcceptorOptions {
@@ -67,6 +76,9 @@ pub struct Acceptor<'d, const SOCKETS: usize> {
     refused: Cell<u32>,
     keeper: Cell<Option<Waker>>,
     takers: RefCell<[Option<Waker>; SOCKETS]>,
+    crowd: &'d Crowd,
+    /// Who may have to make room.
+    sessions: RefCell<[Option<Waker>; SOCKETS]>,
 }
 
 enum Place<'d> {
@@ -98,6 +110,8 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
             refused: Cell::new(0),
             keeper: Cell::new(None),
             takers: RefCell::new([const { None }; SOCKETS]),
+            crowd: memory.crowd,
+            sessions: RefCell::new([const { None }; SOCKETS]),
         }
     }
 
@@ -140,6 +154,30 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         }
     }
 
+    /// The clock of a session that begins now.
+    pub(crate) fn clock(&self) -> BoardClock<'d> {
+        BoardClock::new(Some(self.crowd))
+    }
+
+    /// The session is woken when others begin to wait.
+    pub(crate) fn attend(&self, cx: &Context<'_>) {
+        if self.options.yields_after != Duration::MAX {
+            enlist(&mut *self.sessions.borrow_mut(), cx.waker());
+        }
+    }
+
+    /// Tells the sessions whether more clients wait than sessions are free. When to look again.
+    fn tell_crowd(&self, waiting: usize, now: Instant) -> Instant {
+        let free = self.takers.borrow().iter().flatten().count();
+        if waiting <= free || self.options.yields_after == Duration::MAX {
+            self.crowd.is_gone();
+            return Instant::NEVER;
+        }
+        self.crowd.waits(self.options.yields_after);
+        self.sessions.borrow_mut().iter_mut().filter_map(Option::take).for_each(Waker::wake);
+        now + self.options.yields_after.max(Duration::from_millis(10))
+    }
+
     fn take_oldest(&self) -> Option<TcpSocket<'d>> {
         let mut places = self.places.borrow_mut();
         let waiting = places.iter_mut().filter(|place| matches!(place, Place::Waiting(..)));
@@ -158,7 +196,7 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         self.keeper.set(Some(cx.waker().clone()));
         let now = EmbassyClock.now();
         let mut next = Instant::NEVER;
-        let mut arrived = false;
+        let mut waiting = 0;
         for place in self.places.borrow_mut().iter_mut() {
             // A place is moved on until it waits for something.
             *place = match core::mem::replace(place, Place::Lent) {
@@ -172,14 +210,15 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
             };
             match place {
                 Place::Waiting(_, since, _) => {
-                    arrived = true;
+                    waiting += 1;
                     next = next.min(*since + self.options.patience);
                 }
                 Place::Opening(_, until) | Place::Leaving(_, until) => next = next.min(*until),
                 Place::Listening(_) | Place::Lent => {}
             }
         }
-        if arrived {
+        next = next.min(self.tell_crowd(waiting, now));
+        if waiting > 0 {
             self.takers.borrow_mut().iter_mut().filter_map(Option::take).for_each(Waker::wake);
         }
         if EmbassyClock.poll_until(next, cx).is_ready() {

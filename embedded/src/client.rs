@@ -9,7 +9,7 @@ use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::with_timeout;
 use netloom_core::{Code, Codec, Duration, Error, Options, Result, Session};
 
-use crate::clock::EmbassyClock;
+use crate::crowd::BoardClock;
 use crate::memory::ClientMemory;
 use crate::serve::BoardSession;
 use crate::tcp::Tcp;
@@ -86,7 +86,7 @@ impl Connector {
         let timeout = self.timeout.min(Duration::from_secs(365 * 86_400));
         let timeout = embassy_time::Duration::from_millis(timeout.as_millis() as u64);
         with_timeout(timeout, connecting).await.unwrap_or(Err(Code::ConnectionTimeout.into()))?;
-        Ok(Session::open(Tcp::new(socket), codec, queues, EmbassyClock, self.options))
+        Ok(Session::open(Tcp::new(socket), codec, queues, BoardClock::new(None), self.options))
     }
 }
 

@@ -41,6 +41,7 @@
 mod acceptor;
 mod client;
 mod clock;
+mod crowd;
 mod memory;
 mod serve;
 mod tcp;
@@ -48,6 +49,7 @@ mod tcp;
 pub use acceptor::{Acceptor, AcceptorOptions};
 pub use client::{Connector, Host};
 pub use clock::EmbassyClock;
+pub use crowd::BoardClock;
 pub use embassy_net::Stack;
 pub use memory::{Buffers, ClientMemory, Memory, SocketMemory};
 pub use netloom_core::{

@@ -2,6 +2,8 @@
 
 use core::array;
 
+use crate::crowd::Crowd;
+
 /// Two byte buffers, one for each direction.
 pub type Buffers<'d> = (&'d mut [u8], &'d mut [u8]);
 
@@ -15,6 +17,7 @@ pub type Buffers<'d> = (&'d mut [u8], &'d mut [u8]);
 pub struct Memory<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCKET: usize> {
     queues: [[[u8; QUEUE]; 2]; SESSIONS],
     sockets: [[[u8; SOCKET]; 2]; SOCKETS],
+    crowd: Crowd,
 }
 
 impl<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCKET: usize>
@@ -28,14 +31,19 @@ impl<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCK
 
     /// All zero.
     pub const fn new() -> Self {
-        Self { queues: [[[0; QUEUE]; 2]; SESSIONS], sockets: [[[0; SOCKET]; 2]; SOCKETS] }
+        Self {
+            queues: [[[0; QUEUE]; 2]; SESSIONS],
+            sockets: [[[0; SOCKET]; 2]; SOCKETS],
+            crowd: Crowd::new(),
+        }
     }
 
     /// The sockets' buffers for [`Acceptor::new`](crate::Acceptor::new), and the queues of each session for
     /// [`serve`](crate::serve).
     pub fn split(&mut self) -> (SocketMemory<'_, SOCKETS>, [Buffers<'_>; SESSIONS]) {
         const { assert!(Self::TOTAL > 0) };
-        (SocketMemory { sockets: pairs(&mut self.sockets) }, pairs(&mut self.queues))
+        let sockets = SocketMemory { sockets: pairs(&mut self.sockets), crowd: &self.crowd };
+        (sockets, pairs(&mut self.queues))
     }
 }
 
@@ -50,6 +58,7 @@ impl<const SESSIONS: usize, const SOCKETS: usize, const QUEUE: usize, const SOCK
 /// The acceptor's part of a [`Memory`].
 pub struct SocketMemory<'d, const SOCKETS: usize> {
     pub(crate) sockets: [Buffers<'d>; SOCKETS],
+    pub(crate) crowd: &'d Crowd,
 }
 
 /// Memory of one client: queues of `QUEUE` bytes each way, a socket with `SOCKET` bytes each way.

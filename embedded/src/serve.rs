@@ -1,11 +1,13 @@
 //! A board's sessions.
 
+use core::future::{Future, poll_fn};
 use core::marker::PhantomData;
+use core::pin::pin;
 
 use netloom_core::{Codec, Options, Platform, Result, Session};
 
 use crate::acceptor::Acceptor;
-use crate::clock::EmbassyClock;
+use crate::crowd::BoardClock;
 use crate::memory::Buffers;
 use crate::tcp::Tcp;
 
@@ -15,7 +17,7 @@ pub struct BoardPlatform<'d>(PhantomData<&'d ()>);
 impl<'d> Platform for BoardPlatform<'d> {
     type Transport = Tcp<'d>;
     type Storage = &'d mut [u8];
-    type Clock = EmbassyClock;
+    type Clock = BoardClock<'d>;
 }
 
 /// A board's session.
@@ -34,9 +36,18 @@ pub async fn serve<'d, C: Codec, const SOCKETS: usize>(
 ) -> ! {
     loop {
         let transport = Tcp::new(acceptor.next().await);
-        let mut session = Session::open(transport, codec(), queues, EmbassyClock, options);
-        let result = app(&mut session).await;
-        let result = result.and(session.close().await);
+        let mut session = Session::open(transport, codec(), queues, acceptor.clock(), options);
+        let result = {
+            let mut run = pin!(async {
+                let result = app(&mut session).await;
+                result.and(session.close().await)
+            });
+            poll_fn(|cx| {
+                acceptor.attend(cx);
+                run.as_mut().poll(cx)
+            })
+            .await
+        };
         #[cfg(feature = "defmt")]
         if let Err(error) = result {
             defmt::debug!("session failed: {}", error);

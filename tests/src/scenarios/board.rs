@@ -79,7 +79,7 @@ pub(super) fn a_board_serves_more_clients_than_it_has_sessions(seed: u64) {
     let (_hub, stacks, runners) = stacks(&world, faults, &mut resources);
     let mut memory = Memory::<2, SOCKETS, 300, 256>::new();
     let (sockets, queues) = memory.split();
-    let options = AcceptorOptions { patience: secs(300) };
+    let options = AcceptorOptions { patience: secs(300), ..AcceptorOptions::DEFAULT };
     let acceptor = Acceptor::<SOCKETS>::new(stacks[0], PORT, options, sockets);
     let served = Cell::new(0);
     let mut memories = [const { ClientMemory::<300, 256>::new() }; 3];
@@ -184,7 +184,7 @@ pub(super) fn who_waits_longest_is_served_first(seed: u64) {
     let (_hub, stacks, runners) = stacks(&world, FrameFaults::none(), &mut resources);
     let mut memory = Memory::<1, SOCKETS, 300, 256>::new();
     let (sockets, [queues]) = memory.split();
-    let options = AcceptorOptions { patience: secs(600) };
+    let options = AcceptorOptions { patience: secs(600), ..AcceptorOptions::DEFAULT };
     let acceptor = Acceptor::<SOCKETS>::new(stacks[0], PORT, options, sockets);
     let served = RefCell::new(Vec::new());
     let mut memories = [const { ClientMemory::<300, 256>::new() }; 3];
@@ -216,7 +216,7 @@ pub(super) fn a_peer_that_vanishes_gives_its_session_back(seed: u64) {
     let (hub, stacks, runners) = stacks(&world, FrameFaults::none(), &mut resources);
     let mut memory = Memory::<1, SOCKETS, 300, 256>::new();
     let (sockets, [queues]) = memory.split();
-    let options = AcceptorOptions { patience: secs(600) };
+    let options = AcceptorOptions { patience: secs(600), ..AcceptorOptions::DEFAULT };
     let acceptor = Acceptor::<SOCKETS>::new(stacks[0], PORT, options, sockets);
     let timeouts = Timeouts { idle: secs(100), ..Timeouts::DEFAULT };
     let brief = Options { timeouts, ..Options::DEFAULT };
