@@ -4,7 +4,7 @@ use netloom_core::{Code, Platform, Result, Session};
 
 use super::head::RequestHead;
 use super::reply::Sent;
-use super::request::{Head, Request};
+use super::request::{BODY_GRACE, Head, Request};
 use super::server::{DRAIN_MAX, Found, Http1};
 
 /// Answers every request by `app`, until the connection ends.
@@ -100,9 +100,12 @@ pub async fn answer<P: Platform>(
 /// What ended the session.
 pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool> {
     session.let_go();
-    let mut unread = 0;
+    if session.codec().body_is_over() {
+        return Ok(session.codec().persists() && !session.codec().is_upgraded());
+    }
+    let (mut unread, until) = (0, session.now() + BODY_GRACE);
     while session.codec().persists() && !session.codec().body_is_over() {
-        if unread > DRAIN_MAX {
+        if unread > DRAIN_MAX || session.now() > until {
             session.codec().end_after_this();
             break;
         }
@@ -112,7 +115,7 @@ pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool
             None => return Ok(false),
         }
     }
-    Ok(session.codec().persists() && !session.codec().is_upgraded())
+    Ok(session.codec().persists())
 }
 
 /// The head that is held: for logs.

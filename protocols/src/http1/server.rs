@@ -25,7 +25,7 @@ pub(super) const DRAIN_MAX: u64 = 64 * 1024;
 ///
 /// | limit | default | refused with |
 /// |---|---|---|
-/// | [`head_max`](Self::head_max) | 16 KiB, or what fits the receive queue | 431 |
+/// | [`head_max`](Self::head_max) | 16 KiB, or 7/8 of the receive queue | 431 |
 /// | [`target_max`](Self::target_max) | 8,000 bytes | 414 |
 /// | [`fields_max`](Self::fields_max) | 100 | 431 |
 /// | chunk extensions and trailers | 4 KiB per request | 431 |
@@ -412,7 +412,9 @@ impl Codec for Http1 {
     const GOODBYE_MAX: usize = 224;
 
     fn limit(&mut self, limits: Limits) {
-        self.head_max = self.head_max.min(u16::try_from(limits.unit).unwrap_or(u16::MAX));
+        // Behind a head there must be room for pieces of its body.
+        let fits = limits.unit - limits.unit / 8;
+        self.head_max = self.head_max.min(u16::try_from(fits).unwrap_or(u16::MAX));
     }
 
     #[inline]
