@@ -1,5 +1,6 @@
-//! What a board is: its `board.toml`, read and checked.
+//! What a board is: its `board.toml`, read and checked. And what an image is: a board with one of its applications.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,9 +34,56 @@ pub(crate) struct Board {
     pub(crate) memory: Bytes,
     /// What our firmware may take of that.
     pub(crate) budget: Bytes,
+    /// Its further applications, by name.
+    #[serde(default)]
+    pub(crate) apps: BTreeMap<String, App>,
     /// How it is emulated.
     #[serde(skip_serializing)]
     pub(crate) qemu: Machine,
+}
+
+/// An application beside the board's own: its binary is called `netloom-BOARD-APP`, and built without the board's
+/// default features.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct App {
+    /// The TCP port on which it listens, if not the board's.
+    pub(crate) port: Option<u16>,
+    /// What it may take of the board's memory.
+    pub(crate) budget: Bytes,
+    /// Set when it is built, unless the caller has set it.
+    #[serde(default, skip_serializing)]
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// What is built, booted and weighed: a board with its own application, or with a further one.
+#[derive(Clone, Copy)]
+pub(crate) struct Image<'a> {
+    pub(crate) board: &'a Board,
+    pub(crate) app: Option<(&'a str, &'a App)>,
+}
+
+impl<'a> Image<'a> {
+    /// For people: the board and, if it is not the board's own, the application.
+    pub(crate) fn name(&self) -> String {
+        self.app.map_or_else(|| self.board.name.clone(), |(app, _)| format!("{} {app}", self.board.name))
+    }
+
+    /// The binary in the board's crate.
+    pub(crate) fn binary(&self) -> String {
+        let package = format!("netloom-{}", self.board.name);
+        self.app.map_or_else(|| package.clone(), |(app, _)| format!("{package}-{app}"))
+    }
+
+    /// The TCP port on which it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.app.and_then(|(_, app)| app.port).unwrap_or(self.board.port)
+    }
+
+    /// What it may take of the board's memory.
+    pub(crate) fn budget(&self) -> Bytes {
+        self.app.map_or(self.board.budget, |(_, app)| app.budget)
+    }
 }
 
 /// Flash and RAM, in bytes.
@@ -71,13 +119,31 @@ impl Board {
         let mut board: Self = toml::from_str(text)?;
         board.name = name.to_string();
         board.folder = folder.to_path_buf();
-        if board.budget.flash > board.memory.flash || board.budget.ram > board.memory.ram {
+        let memory = board.memory;
+        if board.images().any(|image| image.budget().flash > memory.flash || image.budget().ram > memory.ram)
+        {
             bail!("its budget is more than the board has");
         }
         if board.sessions == 0 {
             bail!("a board without sessions serves nobody");
         }
         Ok(board)
+    }
+
+    /// The image with the board's own application, or with the one of that name.
+    pub(crate) fn image<'a>(&'a self, app: Option<&str>) -> Result<Image<'a>> {
+        let Some(wanted) = app else { return Ok(Image { board: self, app: None }) };
+        let Some((name, app)) = self.apps.get_key_value(wanted) else {
+            let known: Vec<&str> = self.apps.keys().map(String::as_str).collect();
+            bail!("{} has no application {wanted:?}; there are: {}", self.name, known.join(", "));
+        };
+        Ok(Image { board: self, app: Some((name, app)) })
+    }
+
+    /// All its images, the one with its own application first.
+    pub(crate) fn images(&self) -> impl Iterator<Item = Image<'_>> {
+        let further = self.apps.iter().map(|(name, app)| Some((name.as_str(), app)));
+        std::iter::once(None).chain(further).map(|app| Image { board: self, app })
     }
 }
 
@@ -191,6 +257,33 @@ mod tests {
     fn a_budget_past_the_memory_is_an_error() {
         let error = parse(&TEXT.replace("ram = 49_152", "ram = 65_537")).unwrap_err();
         assert!(error.to_string().contains("budget"), "{error}");
+    }
+
+    #[test]
+    fn an_application_has_its_own_binary_budget_and_port() {
+        let hello = "apps.hello = { port = 80, budget = { flash = 40_960, ram = 30_720 } }";
+        let board = parse(&format!("{TEXT}\n{hello}")).unwrap();
+        let [own, hello] = board.images().collect::<Vec<_>>()[..] else { panic!("two images") };
+        assert_eq!((own.name(), own.binary(), own.port()), ("evb".into(), "netloom-evb".into(), 7000));
+        assert_eq!(
+            (hello.name(), hello.binary(), hello.port()),
+            ("evb hello".into(), "netloom-evb-hello".into(), 80)
+        );
+        assert_eq!(hello.budget(), Bytes { flash: 40_960, ram: 30_720 });
+    }
+
+    #[test]
+    fn an_applications_budget_past_the_memory_is_an_error() {
+        let greedy = "apps.greedy.budget = { flash = 262_145, ram = 1 }";
+        let error = parse(&format!("{TEXT}\n{greedy}")).unwrap_err();
+        assert!(error.to_string().contains("budget"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_application_is_answered_with_the_known_ones() {
+        let board = parse(&format!("{TEXT}\napps.hello.budget = {{ flash = 1, ram = 1 }}")).unwrap();
+        let error = board.image(Some("helo")).map(|image| image.name()).unwrap_err().to_string();
+        assert!(error.contains("helo") && error.contains("there are: hello"), "{error}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Compiling a board's crate.
+//! Compiling an image: a binary of a board's crate.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::board::Board;
+use crate::board::{Board, Image};
 use crate::toolchain::Toolchain;
 
 /// Where the firmware's words go.
@@ -16,25 +17,30 @@ pub(crate) enum Console {
     Semihosting,
 }
 
-/// Builds the board's firmware and tells where the ELF file is. cargo's own progress goes to the terminal.
+/// Builds the image and tells where the ELF file is. cargo's own progress goes to the terminal.
 ///
 /// # Errors
 /// When no compiler is installed for the board's target, or cargo fails.
-pub(crate) fn build(board: &Board, console: Console) -> Result<PathBuf> {
+pub(crate) fn build(image: &Image<'_>, console: Console) -> Result<PathBuf> {
+    let board = image.board;
     let toolchain = Toolchain::find(&board.target)?;
-    eprintln!("{}: building for {} with {}", board.name, board.target, toolchain.name());
-    let package = format!("netloom-{}", board.name);
+    eprintln!("{}: building for {} with {}", image.name(), board.target, toolchain.name());
+    let binary = image.binary();
     let target_folder = target_folder(board)?;
     let mut cargo = toolchain.cargo_build(&board.target);
-    cargo.current_dir(&board.folder).arg("--target-dir").arg(&target_folder);
+    cargo.current_dir(&board.folder).arg("--target-dir").arg(&target_folder).args(["--bin", &binary]);
+    if let Some((_, app)) = image.app {
+        cargo.arg("--no-default-features");
+        cargo.envs(app.environment.iter().filter(|(variable, _)| env::var_os(variable).is_none()));
+    }
     if console == Console::Semihosting {
         cargo.args(["--features", "semihosting"]);
     }
     let status = cargo.status().with_context(|| format!("cannot start {}", cargo.get_program().display()))?;
     if !status.success() {
-        bail!("{package} does not build: cargo says above why");
+        bail!("{binary} does not build: cargo says above why");
     }
-    Ok(target_folder.join(&board.target).join("release").join(package))
+    Ok(target_folder.join(&board.target).join("release").join(binary))
 }
 
 /// One folder for all boards, so that `core` and the dependencies are compiled once for each target, apart from the

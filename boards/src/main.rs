@@ -20,7 +20,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::acceptance::{Scenario, Tally};
-use crate::board::Board;
+use crate::board::Image;
 use crate::firmware::Console;
 use crate::qemu::Guest;
 
@@ -44,11 +44,17 @@ enum Command {
     Build {
         /// A board of `cargo board list`; all of them if left out
         name: Option<String>,
+        /// One of its further applications in `board.toml`, such as hello; its own if left out
+        #[arg(long)]
+        app: Option<String>,
     },
     /// Boots a board in QEMU and keeps it running until Ctrl-C
     Run {
         /// A board of `cargo board list`
         name: String,
+        /// One of its further applications in `board.toml`, such as hello; its own if left out
+        #[arg(long)]
+        app: Option<String>,
         /// The port of this machine that leads to the board; 0 picks a free one
         #[arg(long, default_value_t = 7000)]
         port: u16,
@@ -61,14 +67,17 @@ enum Command {
         /// A board of `cargo board list`; all of them if left out
         name: Option<String>,
     },
-    /// Weighs the firmware that goes on a device; fails past a board's budget
+    /// Weighs the firmware that goes on a device; fails past a budget
     Size {
         /// A board of `cargo board list`; all of them if left out
         name: Option<String>,
+        /// One of its further applications in `board.toml`; if left out its own and all of these
+        #[arg(long)]
+        app: Option<String>,
         /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
-        /// Also list this many of the biggest functions and variables of each board
+        /// Also list this many of the biggest functions and variables of each image
         #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "json")]
         symbols: usize,
     },
@@ -91,28 +100,34 @@ fn run(command: Command) -> Result<ExitCode> {
             print(&if json { board::to_json(&boards)? } else { board::to_table(&boards) })?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Build { name } => {
+        Command::Build { name, app } => {
             for board in board::chosen(name.as_deref())? {
-                println!("{}", firmware::build(&board, Console::Silent)?.display());
+                let image = board.image(app.as_deref())?;
+                println!("{}", firmware::build(&image, Console::Silent)?.display());
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { name, port, bind } => {
+        Command::Run { name, app, port, bind } => {
             for board in board::chosen(Some(&name))? {
-                serve(&board, bind, port)?;
+                serve(&board.image(app.as_deref())?, bind, port)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Command::Test { name } => {
             let mut tally = Tally::default();
             for board in board::chosen(name.as_deref())? {
-                test(&board, &mut tally)?;
+                test(&board.image(None)?, &mut tally)?;
             }
             println!("{tally}");
             Ok(exit_code(tally.failed == 0))
         }
-        Command::Size { name, json, symbols } => {
-            let weights = size::weigh(&board::chosen(name.as_deref())?, symbols)?;
+        Command::Size { name, app, json, symbols } => {
+            let boards = board::chosen(name.as_deref())?;
+            let images: Vec<Image<'_>> = match app {
+                Some(app) => boards.iter().map(|board| board.image(Some(&app))).collect::<Result<_>>()?,
+                None => boards.iter().flat_map(|board| board.images()).collect(),
+            };
+            let weights = size::weigh(&images, symbols)?;
             print(&if json { size::to_json(&weights)? } else { size::to_table(&weights) })?;
             Ok(exit_code(weights.iter().all(size::Weight::is_within_budget)))
         }
@@ -132,19 +147,19 @@ fn exit_code(ok: bool) -> ExitCode {
 }
 
 /// Boots the board and stays until it ends or Ctrl-C.
-fn serve(board: &Board, bind: Ipv4Addr, port: u16) -> Result<()> {
-    let elf = firmware::build(board, Console::Semihosting)?;
-    let mut guest = Guest::boot(board, &elf, bind, port)?;
-    println!("{} is up: connect to {}; Ctrl-C ends it", board.name, guest.address());
+fn serve(image: &Image<'_>, bind: Ipv4Addr, port: u16) -> Result<()> {
+    let elf = firmware::build(image, Console::Semihosting)?;
+    let mut guest = Guest::boot(image, &elf, bind, port)?;
+    println!("{} is up: connect to {}; Ctrl-C ends it", image.name(), guest.address());
     guest.follow()
 }
 
 /// Boots the board on a free loopback port and runs the acceptance scenario against it.
-fn test(board: &Board, tally: &mut Tally) -> Result<()> {
-    let elf = firmware::build(board, Console::Semihosting)?;
-    let guest = Guest::boot(board, &elf, Ipv4Addr::LOCALHOST, 0)?;
-    println!("{}, {} sessions, on {}", board.name, board.sessions, guest.address());
-    Scenario::new(guest.address(), board.sessions).run(tally);
+fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
+    let elf = firmware::build(image, Console::Semihosting)?;
+    let guest = Guest::boot(image, &elf, Ipv4Addr::LOCALHOST, 0)?;
+    println!("{}, {} sessions, on {}", image.name(), image.board.sessions, guest.address());
+    Scenario::new(guest.address(), image.board.sessions).run(tally);
     for line in guest.said() {
         println!("         the board says: {line}");
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::board::Board;
+use crate::board::Image;
 
 /// A board that has found no address by then will not: QEMU's DHCP answers at once.
 const BOOT: Duration = Duration::from_secs(30);
@@ -39,14 +39,14 @@ impl Guest {
     ///
     /// # Errors
     /// When the port is taken, QEMU is not installed or ends, or the board does not come up in time.
-    pub(crate) fn boot(board: &Board, elf: &Path, bind: Ipv4Addr, port: u16) -> Result<Self> {
+    pub(crate) fn boot(image: &Image<'_>, elf: &Path, bind: Ipv4Addr, port: u16) -> Result<Self> {
         let address = free_address(bind, port)?;
         end_on_interrupt()?;
-        let program = &board.qemu.program;
+        let program = &image.board.qemu.program;
         // Held until the handler of Ctrl-C can find the new process.
         let mut slot = running();
         let mut child = Command::new(program)
-            .args(arguments(board, elf, address))
+            .args(arguments(image, elf, address))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -58,7 +58,7 @@ impl Guest {
         *slot = Some(child);
         drop(slot);
         let guest = Self { address: address.into(), console };
-        guest.wait_until_up(board)?;
+        guest.wait_until_up(image)?;
         Ok(guest)
     }
 
@@ -84,18 +84,23 @@ impl Guest {
         if status.success() { Ok(()) } else { Err(anyhow!("QEMU ended with {status}")) }
     }
 
-    fn wait_until_up(&self, board: &Board) -> Result<()> {
+    fn wait_until_up(&self, image: &Image<'_>) -> Result<()> {
         let deadline = Instant::now() + BOOT;
         let mut said = Vec::new();
         loop {
             match self.console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if is_up(&line, board.port) => return Ok(()),
+                Ok(line) if is_up(&line, image.port()) => return Ok(()),
                 Ok(line) => said.push(line),
                 Err(RecvTimeoutError::Timeout) => {
-                    bail!("{} is not up after {} s; it said: {}", board.name, BOOT.as_secs(), said.join("\n"))
+                    bail!(
+                        "{} is not up after {} s; it said: {}",
+                        image.name(),
+                        BOOT.as_secs(),
+                        said.join("\n")
+                    )
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    bail!("QEMU ended before {} was up; it said: {}", board.name, said.join("\n"))
+                    bail!("QEMU ended before {} was up; it said: {}", image.name(), said.join("\n"))
                 }
             }
         }
@@ -136,12 +141,13 @@ fn end_on_interrupt() -> Result<()> {
     result.context("cannot handle Ctrl-C")
 }
 
-fn arguments(board: &Board, elf: &Path, address: SocketAddrV4) -> Vec<OsString> {
-    let network = format!("user,hostfwd=tcp:{}:{}-:{}", address.ip(), address.port(), board.port);
-    let fixed = ["-M", &board.qemu.machine, "-nographic", "-monitor", "none", "-serial", "none"];
+fn arguments(image: &Image<'_>, elf: &Path, address: SocketAddrV4) -> Vec<OsString> {
+    let qemu = &image.board.qemu;
+    let network = format!("user,hostfwd=tcp:{}:{}-:{}", address.ip(), address.port(), image.port());
+    let fixed = ["-M", &qemu.machine, "-nographic", "-monitor", "none", "-serial", "none"];
     let console = ["-semihosting-config", "enable=on,target=native", "-nic", &network];
     let mut arguments: Vec<OsString> = fixed.into_iter().chain(console).map(OsString::from).collect();
-    arguments.extend(board.qemu.arguments.iter().map(OsString::from));
+    arguments.extend(qemu.arguments.iter().map(OsString::from));
     arguments.extend([OsString::from("-kernel"), elf.into()]);
     arguments
 }

@@ -1,4 +1,4 @@
-//! What a firmware weighs: flash and static RAM, against the board's budget.
+//! What an image weighs: flash and static RAM, against its budget.
 //!
 //! Flash is every section whose bytes are in the file and loaded: code, constants, and the first values of variables.
 //! RAM is every section that is writable: variables, whether they start as something (`.data`), as zero (`.bss`) or as
@@ -13,14 +13,18 @@ use object::read::elf::{ElfFile, FileHeader, SectionHeader};
 use object::{Endianness, Object, ObjectSymbol};
 use serde::Serialize;
 
-use crate::board::{Board, Bytes};
+use crate::board::{Bytes, Image};
 use crate::firmware::{self, Console};
 use crate::table::{self, Align, thousands};
 
-/// A board's firmware on the scales.
+/// An image on the scales.
 #[derive(Debug, Serialize)]
 pub(crate) struct Weight {
+    /// The board's name.
     name: String,
+    /// The application's, if it is not the board's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
     flash: u64,
     ram: u64,
     flash_budget: u64,
@@ -46,31 +50,37 @@ enum Place {
 }
 
 impl Weight {
-    fn new(board: &Board, used: Bytes, symbols: Vec<Symbol>) -> Self {
+    fn new(image: &Image<'_>, used: Bytes, symbols: Vec<Symbol>) -> Self {
         let Bytes { flash, ram } = used;
-        let ok = flash <= board.budget.flash && ram <= board.budget.ram;
-        let (flash_budget, ram_budget) = (board.budget.flash, board.budget.ram);
-        Self { name: board.name.clone(), flash, ram, flash_budget, ram_budget, ok, symbols }
+        let Bytes { flash: flash_budget, ram: ram_budget } = image.budget();
+        let ok = flash <= flash_budget && ram <= ram_budget;
+        let (name, app) = (image.board.name.clone(), image.app.map(|(app, _)| app.to_string()));
+        Self { name, app, flash, ram, flash_budget, ram_budget, ok, symbols }
     }
 
-    /// Whether the board's budget holds.
+    /// For people.
+    fn title(&self) -> String {
+        [Some(self.name.as_str()), self.app.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether its budget holds.
     pub(crate) fn is_within_budget(&self) -> bool {
         self.ok
     }
 }
 
-/// Builds and weighs the boards' firmware, without a console: what goes on a device.
+/// Builds and weighs images, without a console: what goes on a device.
 ///
 /// # Errors
 /// When one does not build.
-pub(crate) fn weigh(boards: &[Board], symbols: usize) -> Result<Vec<Weight>> {
-    boards
+pub(crate) fn weigh(images: &[Image<'_>], symbols: usize) -> Result<Vec<Weight>> {
+    images
         .iter()
-        .map(|board| {
-            let elf = firmware::build(board, Console::Silent)?;
+        .map(|image| {
+            let elf = firmware::build(image, Console::Silent)?;
             let (used, biggest) =
                 read(&elf, symbols).with_context(|| format!("cannot read {}", elf.display()))?;
-            Ok(Weight::new(board, used, biggest))
+            Ok(Weight::new(image, used, biggest))
         })
         .collect()
 }
@@ -127,7 +137,7 @@ fn read(elf: &Path, symbols: usize) -> Result<(Bytes, Vec<Symbol>)> {
 /// For people.
 pub(crate) fn to_table(weights: &[Weight]) -> String {
     let columns = [
-        ("board", Align::Left),
+        ("image", Align::Left),
         ("memory", Align::Left),
         ("used", Align::Right),
         ("budget", Align::Right),
@@ -139,13 +149,13 @@ pub(crate) fn to_table(weights: &[Weight]) -> String {
             let verdict = if used <= budget { "ok" } else { "OVER BUDGET" };
             let share = format!("{} %", percent(used, budget));
             let (used, budget) = (thousands(used), thousands(budget));
-            vec![weight.name.clone(), memory.to_string(), used, budget, share, verdict.to_string()]
+            vec![weight.title(), memory.to_string(), used, budget, share, verdict.to_string()]
         };
         [row("flash", weight.flash, weight.flash_budget), row("static RAM", weight.ram, weight.ram_budget)]
     });
     let mut text = table::render(&columns, rows);
     for weight in weights.iter().filter(|weight| !weight.symbols.is_empty()) {
-        text.push_str(&format!("\n\n{}\n{}", weight.name, symbol_table(&weight.symbols)));
+        text.push_str(&format!("\n\n{}\n{}", weight.title(), symbol_table(&weight.symbols)));
     }
     text
 }
@@ -194,6 +204,7 @@ mod tests {
     fn the_json_has_what_ci_reads() {
         let weight = Weight {
             name: "evb".to_string(),
+            app: Some("hello".to_string()),
             flash: 5,
             ram: 3,
             flash_budget: 4,
@@ -204,7 +215,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&to_json(&[weight]).unwrap()).unwrap();
         let expected = serde_json::json!({
             "boards": [{
-                "name": "evb", "flash": 5, "ram": 3, "flash_budget": 4, "ram_budget": 4, "ok": false
+                "name": "evb", "app": "hello", "flash": 5, "ram": 3, "flash_budget": 4, "ram_budget": 4, "ok": false
             }]
         });
         assert_eq!(json, expected);

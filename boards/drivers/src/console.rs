@@ -6,6 +6,9 @@
 use core::fmt::Arguments;
 use core::panic::PanicInfo;
 
+/// Whether what is printed gets anywhere.
+pub const SPEAKS: bool = cfg!(feature = "semihosting");
+
 /// Prints a line: `print(format_args!("up {address}"))`.
 #[cfg(feature = "semihosting")]
 pub fn print(line: Arguments<'_>) {

@@ -1,0 +1,15 @@
+//! The least that serves, on TI's LM3S6965 evaluation board: what netloom costs.
+#![no_std]
+#![no_main]
+#![deny(missing_docs)]
+
+#[path = "../../hello.rs"]
+mod application;
+
+use cortex_m_rt::entry;
+use netloom_lm3s6965evb::{SESSIONS, SOCKETS};
+
+#[entry]
+fn main() -> ! {
+    netloom_lm3s6965evb::run(application::PORT, application::start)
+}

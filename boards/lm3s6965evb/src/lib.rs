@@ -1,0 +1,73 @@
+//! TI's LM3S6965 evaluation board: a Cortex-M3 with 256 KB of flash, 64 KB of RAM and Ethernet on the chip.
+//!
+//! How a board is brought up: start its clocks, say where its Ethernet controller is, put the controller's interrupt
+//! into the vector table, hand the controller to the network stack, and spawn what should run. What that is is the
+//! binary's: `src/main.rs` or `src/hello.rs`.
+#![no_std]
+#![deny(missing_docs)]
+
+mod system;
+
+use embassy_executor::Spawner;
+use embassy_net::{Runner, Stack, StackResources};
+use netloom_board_drivers::frame::Buffers;
+use netloom_board_drivers::interrupts::{Interrupt, Vector};
+use netloom_board_drivers::stellaris_enet::{Port, StellarisEnet};
+use netloom_board_drivers::{executor, network, systick};
+use static_cell::{ConstStaticCell, StaticCell};
+
+/// Clients served at once.
+pub const SESSIONS: usize = 3;
+
+/// Sockets: those beyond the sessions are where clients wait.
+pub const SOCKETS: usize = 6;
+
+// SAFETY: the data sheet's memory map has the controller here; `start_network` clocks it and makes the one driver.
+const ETHERNET: Port = unsafe { Port::at(0x4004_8000) };
+
+/// The controller's interrupt.
+const ETHERNET_INTERRUPT: Interrupt = Interrupt(42);
+
+/// cortex-m-rt finds the board's vectors by this name and places them behind the processor's own.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [Vector; 43] = ETHERNET_INTERRUPT.vectors(on_ethernet);
+
+extern "C" fn on_ethernet() {
+    ETHERNET.on_interrupt();
+}
+
+/// Brings the board up, lets `application` spawn its tasks, and runs them. `port` is the one that is announced.
+///
+/// # Panics
+/// When it is called a second time.
+pub fn run(port: u16, application: impl FnOnce(Spawner, Stack<'static>)) -> ! {
+    let core = cortex_m::Peripherals::take().expect("a board is started once");
+    system::start_clock();
+    systick::start(core.SYST, system::FREQUENCY);
+    executor::run(|spawner| {
+        let stack = start_network(spawner);
+        network::announce(spawner, stack, port);
+        application(spawner, stack);
+    })
+}
+
+/// Starts the Ethernet controller and, on it, the network stack.
+fn start_network(spawner: Spawner) -> Stack<'static> {
+    static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
+    static RESOURCES: StaticCell<StackResources<{ SOCKETS + network::SOCKETS }>> = StaticCell::new();
+
+    system::start_ethernet();
+    let address = system::hardware_address();
+    let driver = StellarisEnet::new(ETHERNET, address, BUFFERS.take());
+    ETHERNET_INTERRUPT.enable();
+    let resources = RESOURCES.init_with(StackResources::new);
+    let (stack, runner) = embassy_net::new(driver, network::config(), resources, network::seed(address));
+    spawner.spawn(run_network(runner).expect("spawned here only"));
+    stack
+}
+
+#[embassy_executor::task]
+async fn run_network(mut runner: Runner<'static, StellarisEnet>) -> ! {
+    runner.run().await
+}

@@ -1,0 +1,15 @@
+//! The least that serves, on Arm's MPS2 board with the AN386 image: what netloom costs.
+#![no_std]
+#![no_main]
+#![deny(missing_docs)]
+
+#[path = "../../hello.rs"]
+mod application;
+
+use cortex_m_rt::entry;
+use netloom_mps2_an386::{SESSIONS, SOCKETS};
+
+#[entry]
+fn main() -> ! {
+    netloom_mps2_an386::run(application::PORT, application::start)
+}
