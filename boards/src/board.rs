@@ -26,8 +26,10 @@ pub(crate) struct Board {
     pub(crate) tier: String,
     /// The compiler's target.
     pub(crate) target: String,
-    /// The TCP port on which its application listens.
+    /// The TCP port on which its application sends frames back.
     pub(crate) port: u16,
+    /// The TCP port on which it answers HTTP.
+    pub(crate) http: Option<u16>,
     /// Connections it serves at once.
     pub(crate) sessions: usize,
     /// What it has.
@@ -47,8 +49,10 @@ pub(crate) struct Board {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct App {
-    /// The TCP port on which it listens, if not the board's.
+    /// The TCP port on which it sends frames back, if it does.
     pub(crate) port: Option<u16>,
+    /// The TCP port on which it answers HTTP, if it does.
+    pub(crate) http: Option<u16>,
     /// What it may take of the board's memory.
     pub(crate) budget: Bytes,
     /// Set when it is built, unless the caller has set it.
@@ -75,9 +79,14 @@ impl<'a> Image<'a> {
         self.app.map_or_else(|| package.clone(), |(app, _)| format!("{package}-{app}"))
     }
 
-    /// The TCP port on which it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.app.and_then(|(_, app)| app.port).unwrap_or(self.board.port)
+    /// The TCP port on which it sends frames back.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.app.map_or(Some(self.board.port), |(_, app)| app.port)
+    }
+
+    /// The TCP port on which it answers HTTP.
+    pub(crate) fn http(&self) -> Option<u16> {
+        self.app.map_or(self.board.http, |(_, app)| app.http)
     }
 
     /// What it may take of the board's memory.
@@ -264,10 +273,10 @@ mod tests {
         let hello = "apps.hello = { port = 80, budget = { flash = 40_960, ram = 30_720 } }";
         let board = parse(&format!("{TEXT}\n{hello}")).unwrap();
         let [own, hello] = board.images().collect::<Vec<_>>()[..] else { panic!("two images") };
-        assert_eq!((own.name(), own.binary(), own.port()), ("evb".into(), "netloom-evb".into(), 7000));
+        assert_eq!((own.name(), own.binary(), own.port()), ("evb".into(), "netloom-evb".into(), Some(7000)));
         assert_eq!(
             (hello.name(), hello.binary(), hello.port()),
-            ("evb hello".into(), "netloom-evb-hello".into(), 80)
+            ("evb hello".into(), "netloom-evb-hello".into(), Some(80))
         );
         assert_eq!(hello.budget(), Bytes { flash: 40_960, ram: 30_720 });
     }

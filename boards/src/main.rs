@@ -7,6 +7,7 @@ mod acceptance;
 mod board;
 mod client;
 mod firmware;
+mod pages;
 mod qemu;
 mod size;
 mod table;
@@ -55,9 +56,12 @@ enum Command {
         /// One of its further applications in `board.toml`, such as hello; its own if left out
         #[arg(long)]
         app: Option<String>,
-        /// The port of this machine that leads to the board; 0 picks a free one
+        /// The port of this machine that leads to the board's framed echo; 0 picks a free one
         #[arg(long, default_value_t = 7000)]
         port: u16,
+        /// The port of this machine that leads to the board's pages; 0 picks a free one
+        #[arg(long, default_value_t = 8080)]
+        http: u16,
         /// The address of this machine that leads to the board
         #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
         bind: Ipv4Addr,
@@ -107,9 +111,9 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { name, app, port, bind } => {
+        Command::Run { name, app, port, http, bind } => {
             for board in board::chosen(Some(&name))? {
-                serve(&board.image(app.as_deref())?, bind, port)?;
+                serve(&board.image(app.as_deref())?, bind, (port, http))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -147,19 +151,29 @@ fn exit_code(ok: bool) -> ExitCode {
 }
 
 /// Boots the board and stays until it ends or Ctrl-C.
-fn serve(image: &Image<'_>, bind: Ipv4Addr, port: u16) -> Result<()> {
+fn serve(image: &Image<'_>, bind: Ipv4Addr, ports: (u16, u16)) -> Result<()> {
     let elf = firmware::build(image, Console::Semihosting)?;
-    let mut guest = Guest::boot(image, &elf, bind, port)?;
-    println!("{} is up: connect to {}; Ctrl-C ends it", image.name(), guest.address());
+    let mut guest = Guest::boot(image, &elf, bind, ports)?;
+    let urls = [
+        guest.echo().map(|echo| format!("tcp://{echo}")),
+        guest.http().map(|http| format!("http://{http}/")),
+    ];
+    let urls: Vec<String> = urls.into_iter().flatten().collect();
+    println!("{} is up: {}; Ctrl-C ends it", image.name(), urls.join(", "));
     guest.follow()
 }
 
 /// Boots the board on a free loopback port and runs the acceptance scenario against it.
 fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
     let elf = firmware::build(image, Console::Semihosting)?;
-    let guest = Guest::boot(image, &elf, Ipv4Addr::LOCALHOST, 0)?;
-    println!("{}, {} sessions, on {}", image.name(), image.board.sessions, guest.address());
-    Scenario::new(guest.address(), image.board.sessions).run(tally);
+    let guest = Guest::boot(image, &elf, Ipv4Addr::LOCALHOST, (0, 0))?;
+    println!("{}, {} sessions", image.name(), image.board.sessions);
+    if let Some(echo) = guest.echo() {
+        Scenario::new(echo, image.board.sessions).run(tally);
+    }
+    if let Some(http) = guest.http() {
+        pages::run(http, tally);
+    }
     for line in guest.said() {
         println!("         the board says: {line}");
     }

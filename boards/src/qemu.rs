@@ -4,6 +4,7 @@
 //! connect tells that the board is up: its own line `up ADDRESS:PORT` does.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
@@ -30,23 +31,31 @@ fn running() -> MutexGuard<'static, Option<Child>> {
 /// A booted board. There is one at a time.
 #[derive(Debug)]
 pub(crate) struct Guest {
-    address: SocketAddr,
+    echo: Option<SocketAddrV4>,
+    http: Option<SocketAddrV4>,
     console: Receiver<String>,
 }
 
 impl Guest {
-    /// Boots the firmware and waits until it is up. Port 0 picks a free one.
+    /// Boots the firmware and waits until it is up. The ports of this machine lead to the board's framed echo and to its
+    /// HTTP, as far as it has them. Port 0 picks a free one.
     ///
     /// # Errors
     /// When the port is taken, QEMU is not installed or ends, or the board does not come up in time.
-    pub(crate) fn boot(image: &Image<'_>, elf: &Path, bind: Ipv4Addr, port: u16) -> Result<Self> {
-        let address = free_address(bind, port)?;
+    pub(crate) fn boot(
+        image: &Image<'_>,
+        elf: &Path,
+        bind: Ipv4Addr,
+        (port, http): (u16, u16),
+    ) -> Result<Self> {
+        let echo = image.port().map(|_| free_address(bind, port, "--port")).transpose()?;
+        let http = image.http().map(|_| free_address(bind, http, "--http")).transpose()?;
         end_on_interrupt()?;
         let program = &image.board.qemu.program;
         // Held until the handler of Ctrl-C can find the new process.
         let mut slot = running();
         let mut child = Command::new(program)
-            .args(arguments(image, elf, address))
+            .args(arguments(image, elf, &[(echo, image.port()), (http, image.http())]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -57,14 +66,19 @@ impl Guest {
         forward(child.stderr.take(), &sender);
         *slot = Some(child);
         drop(slot);
-        let guest = Self { address: address.into(), console };
+        let guest = Self { echo, http, console };
         guest.wait_until_up(image)?;
         Ok(guest)
     }
 
-    /// Where this machine forwards to the board.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where this machine forwards to the board's framed echo.
+    pub(crate) fn echo(&self) -> Option<SocketAddr> {
+        self.echo.map(SocketAddr::from)
+    }
+
+    /// Where this machine forwards to the board's HTTP.
+    pub(crate) fn http(&self) -> Option<SocketAddr> {
+        self.http.map(SocketAddr::from)
     }
 
     /// The lines that the board has printed since this was last asked.
@@ -89,7 +103,7 @@ impl Guest {
         let mut said = Vec::new();
         loop {
             match self.console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if is_up(&line, image.port()) => return Ok(()),
+                Ok(line) if is_up(&line) => return Ok(()),
                 Ok(line) => said.push(line),
                 Err(RecvTimeoutError::Timeout) => {
                     bail!(
@@ -141,9 +155,17 @@ fn end_on_interrupt() -> Result<()> {
     result.context("cannot handle Ctrl-C")
 }
 
-fn arguments(image: &Image<'_>, elf: &Path, address: SocketAddrV4) -> Vec<OsString> {
+fn arguments(
+    image: &Image<'_>,
+    elf: &Path,
+    forwards: &[(Option<SocketAddrV4>, Option<u16>)],
+) -> Vec<OsString> {
     let qemu = &image.board.qemu;
-    let network = format!("user,hostfwd=tcp:{}:{}-:{}", address.ip(), address.port(), image.port());
+    let mut network = String::from("user");
+    for (host, guest) in forwards.iter().filter_map(|(host, guest)| host.zip(*guest)) {
+        // Writing to a string cannot fail.
+        let _ = write!(network, ",hostfwd=tcp:{}:{}-:{guest}", host.ip(), host.port());
+    }
     let fixed = ["-M", &qemu.machine, "-nographic", "-monitor", "none", "-serial", "none"];
     let console = ["-semihosting-config", "enable=on,target=native", "-nic", &network];
     let mut arguments: Vec<OsString> = fixed.into_iter().chain(console).map(OsString::from).collect();
@@ -153,9 +175,9 @@ fn arguments(image: &Image<'_>, elf: &Path, address: SocketAddrV4) -> Vec<OsStri
 }
 
 /// The address to forward from, free a moment ago.
-fn free_address(bind: Ipv4Addr, port: u16) -> Result<SocketAddrV4> {
+fn free_address(bind: Ipv4Addr, port: u16, option: &str) -> Result<SocketAddrV4> {
     let listener = TcpListener::bind((bind, port)).with_context(|| {
-        format!("cannot listen on {bind}:{port}: end what does, or choose another with --port (0 picks a free one)")
+        format!("cannot listen on {bind}:{port}: end what does, or choose another with {option} (0 picks a free one)")
     })?;
     let port = listener.local_addr().context("cannot tell the port")?.port();
     Ok(SocketAddrV4::new(bind, port))
@@ -175,10 +197,8 @@ fn forward(stream: Option<impl Read + Send + 'static>, lines: &Sender<String>) {
 }
 
 /// Whether the line is a board's `up ADDRESS:PORT`.
-fn is_up(line: &str, port: u16) -> bool {
-    line.strip_prefix("up ")
-        .and_then(|address| address.trim().parse().ok())
-        .is_some_and(|address: SocketAddrV4| address.port() == port)
+fn is_up(line: &str) -> bool {
+    line.strip_prefix("up ").is_some_and(|address| address.trim().parse::<SocketAddrV4>().is_ok())
 }
 
 #[cfg(test)]
@@ -187,15 +207,15 @@ mod tests {
 
     #[test]
     fn only_the_boards_own_line_says_that_it_is_up() {
-        assert!(is_up("up 10.0.2.15:7000", 7000));
-        assert!(!is_up("up 10.0.2.15:7001", 7000));
-        assert!(!is_up("up", 7000));
-        assert!(!is_up("Timer with period zero, disabling", 7000));
+        assert!(is_up("up 10.0.2.15:7000"));
+        assert!(!is_up("up 10.0.2.15"));
+        assert!(!is_up("up"));
+        assert!(!is_up("Timer with period zero, disabling"));
     }
 
     #[test]
     fn port_0_picks_a_free_one() {
-        let address = free_address(Ipv4Addr::LOCALHOST, 0).unwrap();
+        let address = free_address(Ipv4Addr::LOCALHOST, 0, "--port").unwrap();
         assert_ne!(address.port(), 0);
     }
 
@@ -203,7 +223,7 @@ mod tests {
     fn a_taken_port_is_an_error_that_names_the_way_out() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = free_address(Ipv4Addr::LOCALHOST, port).unwrap_err().to_string();
+        let error = free_address(Ipv4Addr::LOCALHOST, port, "--port").unwrap_err().to_string();
         assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
     }
 }

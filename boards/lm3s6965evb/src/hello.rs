@@ -7,9 +7,14 @@
 mod application;
 
 use cortex_m_rt::entry;
-use netloom_lm3s6965evb::{SESSIONS, SOCKETS};
+
+/// Clients served at once.
+const SESSIONS: usize = 3;
+
+/// Sockets: those beyond the sessions are where clients wait.
+const SOCKETS: usize = 6;
 
 #[entry]
 fn main() -> ! {
-    netloom_lm3s6965evb::run(application::PORT, application::start)
+    netloom_lm3s6965evb::run(application::PORT, application::resources(), application::start)
 }

@@ -14,13 +14,7 @@ use netloom_board_drivers::frame::Buffers;
 use netloom_board_drivers::interrupts::{Interrupt, Vector};
 use netloom_board_drivers::stellaris_enet::{Port, StellarisEnet};
 use netloom_board_drivers::{executor, network, systick};
-use static_cell::{ConstStaticCell, StaticCell};
-
-/// Clients served at once.
-pub const SESSIONS: usize = 3;
-
-/// Sockets: those beyond the sessions are where clients wait.
-pub const SOCKETS: usize = 6;
+use static_cell::ConstStaticCell;
 
 // SAFETY: the data sheet's memory map has the controller here; `start_network` clocks it and makes the one driver.
 const ETHERNET: Port = unsafe { Port::at(0x4004_8000) };
@@ -37,31 +31,37 @@ extern "C" fn on_ethernet() {
     ETHERNET.on_interrupt();
 }
 
-/// Brings the board up, lets `application` spawn its tasks, and runs them. `port` is the one that is announced.
+/// Brings the board up, lets `application` spawn its tasks, and runs them. `port` is the one that is announced,
+/// `resources` are for the application's sockets and [`network::SOCKETS`] more.
 ///
 /// # Panics
 /// When it is called a second time.
-pub fn run(port: u16, application: impl FnOnce(Spawner, Stack<'static>)) -> ! {
+pub fn run<const SOCKETS: usize>(
+    port: u16,
+    resources: &'static mut StackResources<SOCKETS>,
+    application: impl FnOnce(Spawner, Stack<'static>),
+) -> ! {
     let core = cortex_m::Peripherals::take().expect("a board is started once");
     system::start_clock();
     systick::start(core.SYST, system::FREQUENCY);
     executor::run(|spawner| {
-        let stack = start_network(spawner);
+        let stack = start_network(spawner, resources);
         network::announce(spawner, stack, port);
         application(spawner, stack);
     })
 }
 
 /// Starts the Ethernet controller and, on it, the network stack.
-fn start_network(spawner: Spawner) -> Stack<'static> {
+fn start_network<const SOCKETS: usize>(
+    spawner: Spawner,
+    resources: &'static mut StackResources<SOCKETS>,
+) -> Stack<'static> {
     static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
-    static RESOURCES: StaticCell<StackResources<{ SOCKETS + network::SOCKETS }>> = StaticCell::new();
 
     system::start_ethernet();
     let address = system::hardware_address();
     let driver = StellarisEnet::new(ETHERNET, address, BUFFERS.take());
     ETHERNET_INTERRUPT.enable();
-    let resources = RESOURCES.init_with(StackResources::new);
     let (stack, runner) = embassy_net::new(driver, network::config(), resources, network::seed(address));
     spawner.spawn(run_network(runner).expect("spawned here only"));
     stack

@@ -7,9 +7,14 @@
 mod application;
 
 use cortex_m_rt::entry;
-use netloom_lm3s6965evb::{SESSIONS, SOCKETS};
+
+/// Clients that send frames, served at once; sockets, of which those beyond are where clients wait.
+const ECHO: (usize, usize) = (1, 2);
+
+/// The same for clients that speak HTTP.
+const WEB: (usize, usize) = (2, 5);
 
 #[entry]
 fn main() -> ! {
-    netloom_lm3s6965evb::run(application::PORT, application::start)
+    netloom_lm3s6965evb::run(application::PORT, application::resources(), application::start)
 }

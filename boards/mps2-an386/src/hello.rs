@@ -7,9 +7,14 @@
 mod application;
 
 use cortex_m_rt::entry;
-use netloom_mps2_an386::{SESSIONS, SOCKETS};
+
+/// Clients served at once.
+const SESSIONS: usize = 4;
+
+/// Sockets: those beyond the sessions are where clients wait.
+const SOCKETS: usize = 8;
 
 #[entry]
 fn main() -> ! {
-    netloom_mps2_an386::run(application::PORT, application::start)
+    netloom_mps2_an386::run(application::PORT, application::resources(), application::start)
 }

@@ -7,9 +7,14 @@
 mod application;
 
 use cortex_m_rt::entry;
-use netloom_mps2_an386::{SESSIONS, SOCKETS};
+
+/// Clients that send frames, served at once; sockets, of which those beyond are where clients wait.
+const ECHO: (usize, usize) = (2, 3);
+
+/// The same for clients that speak HTTP.
+const WEB: (usize, usize) = (4, 9);
 
 #[entry]
 fn main() -> ! {
-    netloom_mps2_an386::run(application::PORT, application::start)
+    netloom_mps2_an386::run(application::PORT, application::resources(), application::start)
 }
