@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::machine::{self, Machine};
 use crate::servers::Contender;
-use crate::servers::tcp::Peer;
-use crate::{churn, many, tcp};
+use crate::servers::{http as http_servers, tcp as tcp_servers};
+use crate::{churn, http, many, slow, tcp};
 
 /// Run netloom's servers and their peers side by side.
 ///
@@ -25,10 +25,14 @@ pub struct Command {
 enum Comparison {
     /// Length-prefixed messages echoed over TCP: rate, CPU time, memory per idle connection.
     Tcp(tcp::Options),
+    /// `GET /plaintext` over HTTP/1.1: rate, CPU time, memory per idle connection, instructions.
+    Http(http::Options),
     /// Connections opened and closed one after another: memory must not grow.
     Churn(churn::Options),
     /// Thousands of sessions in one server, all spoken to at once: each must be answered.
     Many(many::Options),
+    /// Clients of HTTP that never finish their request: others must not notice.
+    Slow(slow::Options),
     /// Be one of the servers until standard input ends.
     #[command(hide = true)]
     Serve {
@@ -45,7 +49,12 @@ enum Server {
     /// A server of length-prefixed messages.
     Tcp {
         /// Which.
-        peer: Peer,
+        peer: tcp_servers::Peer,
+    },
+    /// A server of HTTP.
+    Http {
+        /// Which.
+        peer: http_servers::Peer,
     },
 }
 
@@ -54,12 +63,15 @@ impl Command {
     pub fn run(self) -> io::Result<ExitCode> {
         match self.comparison {
             Comparison::Tcp(options) => options.run(&Machine::prepare()),
+            Comparison::Http(options) => options.run(&Machine::prepare()),
             Comparison::Churn(options) => options.run(&Machine::prepare()),
             Comparison::Many(options) => options.run(&Machine::prepare()),
+            Comparison::Slow(options) => options.run(&Machine::prepare()),
             Comparison::Serve { core, server } => {
                 machine::become_server(core);
                 match server {
                     Server::Tcp { peer } => peer.serve()?,
+                    Server::Http { peer } => peer.serve()?,
                 }
                 Ok(ExitCode::SUCCESS)
             }

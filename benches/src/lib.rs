@@ -14,18 +14,24 @@
 //! | [`rounds`] | turns, samples, medians |
 //! | [`report`] | tables, JSON, progress |
 //! | [`dial`] | thousands of plain connections from many source addresses |
-//! | [`tcp`] | the rows of echoed frames |
+//! | [`answer`] | an HTTP answer, of which only the Date may change |
+//! | [`tcp`], [`http`] | the rows of echoed frames, of answered requests |
+//! | [`instructions`] | instructions per request, by valgrind |
 //! | [`idle`], [`many`], [`churn`] | what connections cost that do nothing, all at once, one after another |
+//! | [`slow`] | what clients cost others that never finish a request |
 //!
 //! A further protocol is an enum of servers that implements [`servers::Contender`], a module of rows like [`tcp`]
 //! and a subcommand; the other parts do not know what is spoken. It runs on Linux: the meters read `/proc`.
 
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod churn;
 pub mod command;
 pub mod dial;
+pub mod http;
 pub mod idle;
+pub mod instructions;
 pub mod load;
 pub mod machine;
 pub mod many;
@@ -33,4 +39,5 @@ pub mod process;
 pub mod report;
 pub mod rounds;
 pub mod servers;
+pub mod slow;
 pub mod tcp;

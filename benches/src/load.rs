@@ -3,7 +3,8 @@
 //! It is the same for all servers and must cost less than any of them: one thread, no allocation while it runs, a
 //! read and a write for however many messages are there. All requests are equal and so are all answers, so both
 //! streams repeat: a buffer of many requests is written from wherever the last write stopped, and what arrives is
-//! compared with a buffer of many answers, whatever the pieces it arrives in.
+//! compared with a buffer of many answers, whatever the pieces it arrives in. Where an answer has a part that varies,
+//! the buffer follows it; so a Date costs a second comparison once a second.
 //!
 //! It never waits for one direction alone, so it cannot block a server that writes while it reads.
 
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+
+use crate::answer::Answer;
 
 /// What one read takes at most.
 const READ: usize = 128 * 1024;
@@ -32,30 +35,44 @@ pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[derive(Debug)]
 pub struct Exchange {
     request: usize,
-    answer: usize,
+    answer: Answer,
     in_flight: usize,
     requests: Vec<u8>,
     answers: Vec<u8>,
 }
 
 impl Exchange {
-    /// `in_flight` times `request`, each to be answered by `answer`. Neither is empty.
-    pub fn new(request: &[u8], answer: &[u8], in_flight: usize) -> Self {
-        assert!(!request.is_empty() && !answer.is_empty() && in_flight > 0);
+    /// `in_flight` times `request`, which is not empty, each to be answered by `answer`.
+    pub fn new(request: &[u8], answer: Answer, in_flight: usize) -> Self {
+        assert!(!request.is_empty() && in_flight > 0);
         Self {
             request: request.len(),
-            answer: answer.len(),
             in_flight,
             // From any place in a request, as many bytes as can be owed.
             requests: request.repeat(in_flight + 1),
             // From any place in an answer, as many bytes as one read brings.
-            answers: answer.repeat(READ.div_ceil(answer.len()) + 1),
+            answers: answer.bytes().repeat(READ.div_ceil(answer.bytes().len()) + 1),
+            answer,
         }
     }
 
     /// Whatever is sent comes back.
     pub fn echo(message: &[u8], in_flight: usize) -> Self {
-        Self::new(message, message, in_flight)
+        Self::new(message, Answer::constant(message), in_flight)
+    }
+
+    /// Whether `received`, which begins at byte `at` of an answer, is what it must be.
+    fn accepts(&mut self, at: usize, received: &[u8]) -> bool {
+        if *received == self.answers[at..][..received.len()] {
+            return true;
+        }
+        if !self.answer.matches(at, received) {
+            return false;
+        }
+        if let Some(varying) = self.answer.last_varying(at, received) {
+            self.answer.renew(&mut self.answers, varying);
+        }
+        true
     }
 }
 
@@ -165,7 +182,8 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Reads and compares what is there; returns the answers that became complete.
-    fn receive(&mut self, exchange: &Exchange, buffer: &mut [u8]) -> io::Result<usize> {
+    fn receive(&mut self, exchange: &mut Exchange, buffer: &mut [u8]) -> io::Result<usize> {
+        let answer = exchange.answer.bytes().len();
         let mut answered = 0;
         loop {
             let n = match self.stream.read(buffer) {
@@ -175,12 +193,12 @@ impl<S: Read + Write> Connection<S> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            if buffer[..n] != exchange.answers[self.received..][..n] {
+            if !exchange.accepts(self.received, &buffer[..n]) {
                 return Err(io::Error::new(ErrorKind::InvalidData, "an answer differs from what it must be"));
             }
             self.received += n;
-            answered += self.received / exchange.answer;
-            self.received %= exchange.answer;
+            answered += self.received / answer;
+            self.received %= answer;
             // A read that does not fill the buffer has emptied the socket: epoll(7), question 9.
             if n < buffer.len() {
                 return Ok(answered);
@@ -236,6 +254,18 @@ mod tests {
     fn a_megabyte_in_flight_to_a_server_that_writes_before_it_reads_on_does_not_block() {
         let mut load = load(server(|_, _| ()), &[b'x'; 8192], 128);
         assert!(load.run(Duration::from_millis(1)).unwrap().answers >= 3 * 128);
+    }
+
+    #[test]
+    fn the_buffer_of_answers_follows_a_date() {
+        let answer = |date: &str| format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 1\r\n\r\nx");
+        let (early, late) = (answer("0:00:01"), answer("0:00:02"));
+        let learned = Answer::learn(&mut early.as_bytes(), b"x").unwrap();
+        let mut exchange = Exchange::new(b"?", learned, 1);
+        assert!(exchange.accepts(0, late.as_bytes()));
+        assert!(exchange.answers.starts_with(late.repeat(2).as_bytes()));
+        assert!(exchange.accepts(1, &early.as_bytes()[1..]));
+        assert!(!exchange.accepts(1, early.as_bytes()));
     }
 
     #[test]

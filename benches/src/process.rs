@@ -3,18 +3,20 @@
 //! The process is this executable again with the hidden subcommand `serve`. It says on standard output where it
 //! listens, and ends when its standard input does, so none outlives the comparison.
 
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::machine::Machine;
 use crate::servers::Contender;
 
 /// How long a server is watched at a time to see whether it is quiet.
 const WATCH: Duration = Duration::from_millis(50);
-/// When to stop waiting for quiet.
+/// When to stop waiting for quiet, or for a server to listen.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the scheduler gave a process, all threads together. Exact while they sleep; up to a tick late while they run.
@@ -68,14 +70,25 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts `peer` on the servers' core and waits until it listens.
     pub fn start<P: Contender>(machine: &Machine, peer: P) -> io::Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
+        Self::spawn(Command::new(env::current_exe()?), machine, peer)
+    }
+
+    /// The same under valgrind, which counts instructions and is many times slower.
+    pub fn start_counted<P: Contender>(machine: &Machine, peer: P) -> io::Result<Self> {
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--trace-children=yes", "--callgrind-out-file=/dev/null"]);
+        command.arg(env::current_exe()?).stderr(Stdio::piped());
+        Self::spawn(command, machine, peer)
+    }
+
+    fn spawn<P: Contender>(mut command: Command, machine: &Machine, peer: P) -> io::Result<Self> {
         command.arg("serve");
         if let Some(core) = machine.server_core {
             command.args(["--core", &core.to_string()]);
         }
         command.args([P::PROTOCOL, &peer.name()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        match announced(&mut child) {
+        match announced(&mut child).and_then(listening) {
             Ok(address) => Ok(Self { child, address }),
             Err(error) => {
                 end(&mut child);
@@ -108,6 +121,17 @@ impl ServerProcess {
         }
     }
 
+    /// Ends a counted server; the instructions of user space that it executed.
+    pub fn instructions(mut self) -> io::Result<u64> {
+        // A killed valgrind would not say.
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let mut said = String::new();
+        if let Some(mut out) = self.child.stderr.take() {
+            out.read_to_string(&mut said)?;
+        }
+        instructions(&said).ok_or_else(|| io::Error::other(format!("valgrind counted nothing: {said}")))
+    }
+
     fn resident(&self) -> io::Result<u64> {
         resident_bytes(&fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?)
     }
@@ -126,6 +150,18 @@ fn announced(child: &mut Child) -> io::Result<SocketAddr> {
     line.trim_end().parse().map_err(|_| io::Error::other(format!("it said {line:?} instead of an address")))
 }
 
+/// Waits until a connection to `address` is accepted: a program that took the server's place may be late.
+fn listening(address: SocketAddr) -> io::Result<SocketAddr> {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect(address) {
+            Ok(_) => return Ok(address),
+            Err(error) if start.elapsed() > PATIENCE => return Err(error),
+            Err(_) => thread::sleep(WATCH),
+        }
+    }
+}
+
 /// Kills and reaps; a child that has ended already needs neither.
 fn end(child: &mut Child) {
     let _ = child.kill();
@@ -139,9 +175,23 @@ fn resident_bytes(smaps_rollup: &str) -> io::Result<u64> {
     kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other("no Rss in smaps_rollup"))
 }
 
+/// What callgrind says it collected: `==123== Collected : 4567`.
+fn instructions(said: &str) -> Option<u64> {
+    let mut collected = said.lines().filter_map(|line| line.split_once("Collected :"));
+    collected.next_back()?.1.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instructions_are_what_callgrind_collected() {
+        let said =
+            "==12== Events    : Ir\n==12== Collected : 228190\n==12==\n==12== I   refs:      228,190\n";
+        assert_eq!(instructions(said), Some(228_190));
+        assert_eq!(instructions("==12== Command: compare\n"), None);
+    }
 
     #[test]
     fn schedstat_is_time_on_a_core_then_time_waiting() {

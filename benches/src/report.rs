@@ -45,6 +45,10 @@ pub struct Row {
     pub size: usize,
     /// Messages in flight per connection.
     pub in_flight: usize,
+    /// Its rate by that of the server without a protocol.
+    pub ratio_to_raw: f64,
+    /// Its CPU time per message by that of the server without a protocol.
+    pub cpu_to_raw: f64,
     /// What was measured.
     #[serde(flatten)]
     pub summary: Summary,
@@ -90,7 +94,7 @@ impl Report {
             "load busy",
             "disturbed",
         ]);
-        for Row { peer, size, in_flight, summary } in &self.rows {
+        for Row { peer, size, in_flight, ratio_to_raw, cpu_to_raw, summary } in &self.rows {
             table.add_row([
                 peer.clone(),
                 size.to_string(),
@@ -98,9 +102,9 @@ impl Report {
                 count(summary.rate),
                 count(summary.rate * *size as f64 / 1e6),
                 count(summary.cpu_ns),
-                format!("{:.3}", summary.ratio_to_raw),
+                format!("{ratio_to_raw:.3}"),
                 percent(summary.ratio_spread),
-                format!("{:.3}", summary.cpu_to_raw),
+                format!("{cpu_to_raw:.3}"),
                 percent(summary.cpu_ratio_spread),
                 percent(summary.server_busy),
                 percent(summary.load_busy),
@@ -140,7 +144,8 @@ pub fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
 }
 
-fn percent(part: f64) -> String {
+/// A part of the whole.
+pub fn percent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
@@ -162,8 +167,8 @@ mod tests {
         let summary = Summary {
             rate: 1_234_567.8,
             cpu_ns: 3.0,
-            ratio_to_raw: 0.5,
-            cpu_to_raw: 2.0,
+            rate_ratio: 0.5,
+            cpu_ratio: 2.0,
             rate_spread: 0.1,
             ratio_spread: 0.1,
             cpu_ratio_spread: 0.1,
@@ -172,7 +177,14 @@ mod tests {
             disturbed: 0.0,
         };
         Report {
-            rows: vec![Row { peer: "raw".into(), size: 1000, in_flight: 16, summary }],
+            rows: vec![Row {
+                peer: "raw".into(),
+                size: 1000,
+                in_flight: 16,
+                ratio_to_raw: summary.rate_ratio,
+                cpu_to_raw: summary.cpu_ratio,
+                summary,
+            }],
             idle_connections: 10,
             idle_bytes: BTreeMap::from([("raw".into(), 16_384)]),
         }

@@ -111,22 +111,25 @@ impl Ticks {
     }
 }
 
-/// What the rounds say about one server.
+/// What the rounds say about one server beside the server of reference. The ratios are for whoever makes a row: there
+/// they are named after that server.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Summary {
     /// Answers per second.
     pub rate: f64,
     /// The server's CPU time per answer, in nanoseconds.
     pub cpu_ns: f64,
-    /// Its rate by that of the server without a protocol.
-    pub ratio_to_raw: f64,
-    /// Its CPU time per answer by that of the server without a protocol.
-    pub cpu_to_raw: f64,
+    /// Its rate by that of the reference.
+    #[serde(skip)]
+    pub rate_ratio: f64,
+    /// Its CPU time per answer by that of the reference.
+    #[serde(skip)]
+    pub cpu_ratio: f64,
     /// Half of the way from the lowest to the highest rate, by the median.
     pub rate_spread: f64,
-    /// The same of `ratio_to_raw`.
+    /// The same of `rate_ratio`.
     pub ratio_spread: f64,
-    /// The same of `cpu_to_raw`.
+    /// The same of `cpu_ratio`.
     pub cpu_ratio_spread: f64,
     /// The part of the time the server was on its core.
     pub server_busy: f64,
@@ -173,20 +176,20 @@ impl Rounds {
         Ok(Self { samples })
     }
 
-    /// What the rounds say about `contender` beside `raw`.
-    pub fn summary(&self, contender: usize, raw: usize) -> Summary {
+    /// What the rounds say about `contender` beside `reference`.
+    pub fn summary(&self, contender: usize, reference: usize) -> Summary {
         let of = |figure: fn(&Sample) -> f64| self.samples.iter().map(move |round| figure(&round[contender]));
-        let to_raw = |figure: fn(&Sample) -> f64| {
-            self.samples.iter().map(move |round| figure(&round[contender]) / figure(&round[raw]))
+        let ratio = |figure: fn(&Sample) -> f64| {
+            self.samples.iter().map(move |round| figure(&round[contender]) / figure(&round[reference]))
         };
         let (rate, rate_spread) = median_and_spread(of(|sample| sample.rate));
-        let (ratio_to_raw, ratio_spread) = median_and_spread(to_raw(|sample| sample.rate));
-        let (cpu_to_raw, cpu_ratio_spread) = median_and_spread(to_raw(|sample| sample.cpu_ns));
+        let (rate_ratio, ratio_spread) = median_and_spread(ratio(|sample| sample.rate));
+        let (cpu_ratio, cpu_ratio_spread) = median_and_spread(ratio(|sample| sample.cpu_ns));
         Summary {
             rate,
             cpu_ns: median_and_spread(of(|sample| sample.cpu_ns)).0,
-            ratio_to_raw,
-            cpu_to_raw,
+            rate_ratio,
+            cpu_ratio,
             rate_spread,
             ratio_spread,
             cpu_ratio_spread,
@@ -231,7 +234,7 @@ mod tests {
             Ok(sample(speed * [100.0, 80.0][contender]))
         });
         let summary = rounds.unwrap().summary(1, 0);
-        assert_eq!((summary.ratio_to_raw, summary.ratio_spread, summary.cpu_to_raw), (0.8, 0.0, 1.25));
+        assert_eq!((summary.rate_ratio, summary.ratio_spread, summary.cpu_ratio), (0.8, 0.0, 1.25));
         assert_eq!(summary.rate, 80.0);
         assert!(summary.rate_spread > 0.5);
     }

@@ -3,6 +3,7 @@
 //! All have one worker: a current-thread runtime. Each protocol is an enum that implements [`Contender`].
 
 pub mod framed;
+pub mod http;
 pub mod netloom;
 pub mod raw;
 pub mod tcp;
@@ -18,7 +19,7 @@ pub trait Contender: ValueEnum + Copy + PartialEq + Send + Sync + 'static {
     /// The protocol's name on the command line.
     const PROTOCOL: &'static str;
     /// The server whose figures the others' are divided by.
-    const RAW: Self;
+    const REFERENCE: Self;
 
     /// Is that server: calls [`announce`] when it listens, and returns only when it fails.
     fn serve(self) -> io::Result<()>;
@@ -30,7 +31,7 @@ pub trait Contender: ValueEnum + Copy + PartialEq + Send + Sync + 'static {
 
     /// The servers in `only`, or all if it is empty; in any case the one the others are divided by.
     fn chosen(only: &[Self]) -> Vec<Self> {
-        let wanted = |peer: &Self| only.is_empty() || only.contains(peer) || *peer == Self::RAW;
+        let wanted = |peer: &Self| only.is_empty() || only.contains(peer) || *peer == Self::REFERENCE;
         Self::value_variants().iter().copied().filter(wanted).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 
+use crate::dial::ask;
 use crate::idle::bytes_per_connection;
 use crate::load::{Exchange, Load, connect};
 use crate::machine::Machine;
@@ -57,12 +58,17 @@ impl Options {
         for (size, in_flight) in loads {
             bar.set_message(format!("{size} B, {in_flight} in flight"));
             let rounds = row(&servers, size, in_flight, self.effort, &bar)?;
-            let raw = peers.iter().position(|&peer| peer == Peer::RAW).unwrap_or_default();
-            report.rows.extend(peers.iter().enumerate().map(|(place, peer)| Row {
-                peer: peer.name(),
-                size,
-                in_flight,
-                summary: rounds.summary(place, raw),
+            let raw = peers.iter().position(|&peer| peer == Peer::REFERENCE).unwrap_or_default();
+            report.rows.extend(peers.iter().enumerate().map(|(place, peer)| {
+                let summary = rounds.summary(place, raw);
+                Row {
+                    peer: peer.name(),
+                    size,
+                    in_flight,
+                    ratio_to_raw: summary.rate_ratio,
+                    cpu_to_raw: summary.cpu_ratio,
+                    summary,
+                }
             }));
         }
         drop(servers);
@@ -70,8 +76,11 @@ impl Options {
         if idle > 0 {
             bar.set_message("idle connections");
             report.idle_connections = machine.connections(idle);
+            let message = frame(IDLE_SIZE);
             for &peer in &peers {
-                let bytes = bytes_per_connection(machine, peer, report.idle_connections, &frame(IDLE_SIZE))?;
+                let bytes = bytes_per_connection(machine, peer, report.idle_connections, |stream| {
+                    ask(stream, &message)
+                })?;
                 report.idle_bytes.insert(peer.name(), bytes);
                 bar.inc(1);
             }

@@ -81,3 +81,36 @@ fn an_unknown_peer_is_named_in_the_error() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("nobody"));
 }
+
+#[test]
+fn http_servers_answer_and_are_measured_beside_hyper() {
+    let report = json(&[
+        "http", "--json", "--quick", "--rounds", "1", "--idle", "64", "--only", "raw", "--only", "hyper",
+    ]);
+    let rows = report["rows"].as_array().unwrap();
+    let named = rows.iter().map(|row| (row["case"].as_str().unwrap(), row["peer"].as_str().unwrap()));
+    assert!(named.eq([
+        ("plaintext", "raw"),
+        ("plaintext", "hyper"),
+        ("pipelined", "raw"),
+        ("pipelined", "hyper"),
+    ]));
+    for row in rows {
+        assert!(row["rate"].as_f64().unwrap() > 0.0 && row["cpu_ns"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["ratio_to_hyper"].as_f64().unwrap() > 0.0 && row["instructions"].is_null(), "{row}");
+        if row["peer"] == "hyper" {
+            assert_eq!(row["ratio_to_hyper"], 1.0);
+        }
+    }
+    assert!(report["idle_bytes"]["hyper"].as_u64().is_some());
+}
+
+#[test]
+fn a_server_that_does_not_time_out_keeps_its_slow_clients() {
+    let report = json(&["slow", "--json", "--only", "hyper", "--clients", "5", "--seconds", "1"]);
+    assert_eq!((&report["clients"], &report["ended"]), (&Value::from(5), &Value::from(0)));
+    // No round trip over loopback takes less than a microsecond.
+    assert!(
+        report["p99_before_us"].as_f64().unwrap() > 1.0 && report["p99_during_us"].as_f64().unwrap() > 1.0
+    );
+}

@@ -21,7 +21,7 @@ pub enum Peer {
 
 impl Contender for Peer {
     const PROTOCOL: &'static str = "tcp";
-    const RAW: Self = Self::Raw;
+    const REFERENCE: Self = Self::Raw;
 
     fn serve(self) -> io::Result<()> {
         match self {
