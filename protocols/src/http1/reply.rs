@@ -1,6 +1,8 @@
 //! An answer, given once: [`Reply`] is consumed, and only sending it makes the [`Sent`] a handler owes.
 
 use core::fmt::{self, Display};
+use core::future::poll_fn;
+use core::task::{Context, Poll};
 
 use netloom_core::{Code, Duration, Error, Outbox, Outlet, Result};
 
@@ -177,11 +179,8 @@ impl<'a, F: ToFields> Reply<'a, F> {
 
     /// Problem details that say no more than the error's status, 500 if it has none.
     pub(super) async fn refuse(self, error: Error) -> Result<Sent> {
-        let status = match error.wire() {
-            status @ 400..600 => status,
-            _ => 500,
-        };
-        self.status(status).whole("application/problem+json", Content::Fill(&Bare(status))).await
+        let fields = With(self.fields, self.outer);
+        poll_fn(|cx| poll_refuse(self.outlet, error, &fields, cx)).await
     }
 
     /// The serialized value, written straight into the send queue.
@@ -401,6 +400,23 @@ impl<'a> Exchange<'a> {
     pub async fn end(mut self) -> Result<Sent> {
         self.answer().end().await
     }
+}
+
+/// Sends problem details that say no more than the error's status, 500 if it has none.
+pub(super) fn poll_refuse(
+    outlet: &mut dyn Outlet<Http1>,
+    error: Error,
+    fields: &dyn ToFields,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Sent>> {
+    let status = match error.wire() {
+        status @ 400..600 => status,
+        _ => 500,
+    };
+    let head = ResponseHead { content_type: "application/problem+json", fields, ..ResponseHead::new(status) };
+    let content = Content::Fill(&Bare(status));
+    // It is written in place, so there is no rest.
+    outlet.poll_send(Message::Whole(head, content), &mut None, cx).map_ok(|()| Sent::proof())
 }
 
 /// The least a [`Problem`] says, without what formatting costs a board.

@@ -1,5 +1,6 @@
 //! A request, lent to its handler where it was received.
 
+use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::ops::Range;
 use core::str::FromStr;
@@ -9,7 +10,7 @@ use netloom_core::{Code, Duration, Error, Instant, Link, Result};
 use super::fields::Fields;
 use super::head::{RequestHead, Version};
 use super::method::Method;
-use super::reply::{Coder, Exchange, Reply};
+use super::reply::{Coder, Exchange, Reply, poll_refuse};
 use super::server::{Found, Http1, Message};
 use super::status;
 use super::to_fields::ToFields;
@@ -45,6 +46,8 @@ pub struct Request<'a> {
     /// When the body was first asked for, and how much has come since.
     since: Instant,
     came: u64,
+    /// Most bytes of body that may come: see [`limit_body`](Self::limit_body).
+    body_max: u64,
 }
 
 /// A body taken whole, and what goes with it.
@@ -59,7 +62,17 @@ pub struct Whole<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead, route: (u16, u16)) -> Self {
-        Self { link, head, pattern: "", route, fields: &(), coder: None, since: Instant::NEVER, came: 0 }
+        Self {
+            link,
+            head,
+            pattern: "",
+            route,
+            fields: &(),
+            coder: None,
+            since: Instant::NEVER,
+            came: 0,
+            body_max: u64::MAX,
+        }
     }
 
     /// The head, to look at.
@@ -99,17 +112,8 @@ impl<'a> Request<'a> {
     /// # Errors
     /// As for [`body`](Self::body).
     pub async fn body_within(mut self, max: usize) -> Result<Whole<'a>> {
-        let too_large = || Error::new(Code::MessageTooLarge).on_wire(413);
-        let left = self.link.parts().outlet.state().body_left();
-        if left.is_some_and(|left| left > max as u64) {
-            return Err(too_large());
-        }
-        let mut length = 0;
+        self.limit_body(max as u64)?;
         while let Some(piece) = self.next_piece().await? {
-            length += piece.len();
-            if length > max {
-                return Err(too_large());
-            }
             self.link.keep(piece);
         }
         let parts = self.link.parts();
@@ -140,12 +144,39 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// What ended the session.
-    pub async fn stream(mut self, content_type: &str) -> Result<Exchange<'a>> {
+    pub async fn stream(self, content_type: &str) -> Result<Exchange<'a>> {
+        self.stream_with(content_type, None, |reply| reply).await
+    }
+
+    /// Begins an answer that is streamed while the body still comes, of `length` bytes if that is known, with the
+    /// status and the fields that `head` gives it.
+    ///
+    /// ```
+    /// use netloom_core::Result;
+    /// use netloom_protocols::http1::{Request, Sent};
+    ///
+    /// async fn echo(mut request: Request<'_>) -> Result<Sent> {
+    ///     let length = request.body_left();
+    ///     let mut exchange = request.stream_with("", length, |reply| reply.status(201).field("x-kind", "echo")).await?;
+    ///     while let Some((piece, mut answer)) = exchange.receive().await? {
+    ///         answer.send(piece).await?;
+    ///     }
+    ///     exchange.end().await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// What ended the session; [`Code::InvalidText`] if a field cannot be said.
+    pub async fn stream_with<F: ToFields>(
+        mut self,
+        content_type: &str,
+        length: Option<u64>,
+        head: impl FnOnce(Reply<'_>) -> Reply<'_, F>,
+    ) -> Result<Exchange<'a>> {
         self.permit().await?;
-        let parts = self.link.parts();
-        let mut reply = Reply::new(parts.outlet, self.fields, None);
+        let mut reply = head(Reply::new(self.link.parts().outlet, self.fields, None));
         reply.reads_on();
-        reply.begin(content_type, None).await?;
+        reply.begin(content_type, length).await?;
         Ok(Exchange::new(self))
     }
 
@@ -203,6 +234,7 @@ impl<'a> Request<'a> {
             },
             since: self.since,
             came: self.came,
+            body_max: self.body_max,
         }
     }
 
@@ -222,16 +254,47 @@ impl<'a> Request<'a> {
         self.link.parts().outlet.state().answered()
     }
 
+    /// Bytes of the body that are still to come, if that is known: none when it is over.
+    pub fn body_left(&mut self) -> Option<u64> {
+        self.link.parts().outlet.state().body_left()
+    }
+
+    /// Takes no more than `max` bytes of body, or what was set before if that is less. One that is longer is refused
+    /// now if its length is known, else where it becomes so.
+    ///
+    /// # Errors
+    /// [`Code::MessageTooLarge`] (413).
+    pub fn limit_body(&mut self, max: u64) -> Result<()> {
+        self.body_max = self.body_max.min(max);
+        match self.body_left() {
+            Some(left) => self.check_length(left),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `more` bytes behind those that came are within the limit.
+    fn check_length(&self, more: u64) -> Result<()> {
+        match self.came.saturating_add(more) > self.body_max {
+            true => Err(Error::new(Code::MessageTooLarge).on_wire(413)),
+            false => Ok(()),
+        }
+    }
+
     /// Answers what a handler failed with, as [`serve`](super::serve) does: the error's status, or 500, as problem
     /// details that say no more.
     ///
     /// # Errors
     /// `error` itself if an answer was begun already, so that none can be given.
-    pub async fn refuse(mut self, error: Error) -> Result<super::Sent> {
-        if !self.is_owed() {
-            return Err(error);
+    pub fn refuse(mut self, error: Error) -> impl Future<Output = Result<super::Sent>> + use<'a> {
+        let is_owed = self.is_owed();
+        // Nothing is kept but this: the future of every layer and of every connection has room for it.
+        let Self { link, fields, .. } = self;
+        async move {
+            match is_owed {
+                true => poll_fn(|cx| poll_refuse(link.parts().outlet, error, fields, cx)).await,
+                false => Err(error),
+            }
         }
-        self.reply().uncoded().refuse(error).await
     }
 
     /// `fields` behind those that answers get already; see [`with`](Self::with).
@@ -281,6 +344,7 @@ impl<'a> Request<'a> {
         };
         let Found::Piece(start, end) = found else { return Ok(None) };
         self.came += u64::from(end - start);
+        self.check_length(0)?;
         self.check_rate()?;
         Ok(Some(start as usize..end as usize))
     }

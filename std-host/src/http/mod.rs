@@ -1,9 +1,60 @@
-//! HTTP on desktops: [`netloom_protocols::http1`], and what only a desktop has.
+//! HTTP/1.1 on desktops: what boards have too, and middleware.
+//!
+//! A layer is a function that takes an application and returns one, and so are all of these. Layers share a few
+//! habits: an error of the inner application is answered by the layer if it has fields to add to it; what they return
+//! is `Clone` and, if the inner application is, `Send`, so each worker of a server has its own.
+//!
+//! ```
+//! use netloom::http::{self, Cors, Request};
+//! use netloom::{Duration, routes};
+//!
+//! let app = routes! {
+//!     GET "/" => async |request: Request<'_>| request.reply().text("Hello, World!").await,
+//! };
+//! let app = http::timeout(Duration::from_secs(10), app);
+//! let app = http::cors(Cors::origins(["https://example.com"]), app);
+//! let app = http::request_id(http::TrustId::No, http::log(app));
+//! # let _ = app;
+//! ```
+//!
+//! | layer | what |
+//! |---|---|
+//! | [`log`] | one event per answer, through `tracing` |
+//! | [`request_id`] | a name for each request, in answer and log |
+//! | [`cors`] | which other origins' pages may read answers |
+//! | [`timeout`] | a handler that takes too long is given up |
+//! | [`concurrency`], [`body_limit`] | most handlers at a time; longest body |
+//! | [`with_fields`] | the same fields in every answer |
+//! | [`boxed`] | a connection that waits for a request does not keep room for answering it |
+#![cfg_attr(
+    feature = "tower",
+    doc = "| [`tower`] | a `tower::Service` as an application: an axum `Router` |"
+)]
 
+mod boxed;
+mod cors;
 mod date;
+mod fields;
+mod internal;
+mod limits;
+mod log;
+mod request_id;
 mod server;
+mod timeout;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use netloom_protocols::http1::*;
 
+pub use boxed::boxed;
+pub use cors::{Cors, cors};
 pub use date::now as date;
 pub(crate) use date::{tells_when_it_wakes, woke};
+pub use fields::with_fields;
+pub use internal::internal;
+pub use limits::{body_limit, concurrency};
+pub use log::log;
+pub use request_id::{RequestId, TrustId, request_id};
+pub use timeout::timeout;
+#[cfg(feature = "tower")]
+pub use tower::{Body, RequestName, tower};
