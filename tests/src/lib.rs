@@ -41,6 +41,7 @@
 //! | [`storage`] | lent blocks, counted and capped |
 //! | [`check`] | checkers of bytes |
 //! | [`codecs`] | toy codecs |
+//! | [`reference`] | a reader of HTTP responses, to judge ours by |
 //! | `ethernet`, `time` | frames between embassy-net stacks; feature `embassy` |
 //! | [`scenarios`] | what netloom itself is tested with |
 //!
@@ -56,6 +57,7 @@ pub mod ethernet;
 pub mod faults;
 pub mod link;
 pub mod random;
+pub mod reference;
 pub mod scenarios;
 pub mod storage;
 pub mod tasks;

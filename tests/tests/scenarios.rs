@@ -57,6 +57,17 @@ on_seeds! { 300:
     half_a_body_and_the_end_is_an_error
     chunks_gather_behind_a_held_head
     a_session_is_lent_to_another_protocol_and_back
+    http_answers_every_request_once_on_arrays
+    http_answers_every_request_once_on_blocks
+    http_becomes_another_protocol
+    http_requests_under_way_are_answered_when_the_host_stops
+    http_slowness_is_ended_by_408
+    http_an_unwanted_body_that_drips_ends_the_connection
+    http_a_slow_handler_is_not_its_clients_fault
+    http_a_client_that_never_reads_is_let_go
+    http_long_bodies_are_drained_or_refused
+    http_requests_wait_for_blocks
+    http_silent_events_are_kept_alive
     replies_and_keep_alives_leave_while_the_handler_waits
     automatic_replies_wait_for_room
     silence_is_answered

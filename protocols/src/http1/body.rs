@@ -33,7 +33,9 @@ enum At {
     Size,
     /// Behind a digit.
     Digits,
-    /// In an extension, which starts with a semicolon or with white space before one.
+    /// In the white space behind a size, which an extension may follow, and nothing else.
+    Blank,
+    /// In an extension, behind its semicolon.
     Extension,
     SizeLf,
     Data,
@@ -125,8 +127,9 @@ impl Chunked {
                 self.left = self.left << 4 | u64::from(digit);
                 At::Digits
             }
-            (At::Digits | At::Extension, b'\r') => At::SizeLf,
-            (At::Digits, b';' | b' ' | b'\t') => self.extra(At::Extension)?,
+            (At::Digits | At::Blank | At::Extension, b'\r') => At::SizeLf,
+            (At::Digits | At::Blank, b' ' | b'\t') => self.extra(At::Blank)?,
+            (At::Digits | At::Blank, b';') => self.extra(At::Extension)?,
             (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.extra(At::Extension)?,
             (At::SizeLf, b'\n') => match self.left {
                 0 => At::Trailer,
@@ -210,6 +213,8 @@ mod tests {
             (b" 1\r\n", 400),
             (b"0x1\r\n", 400),
             (b"1\n", 400),
+            (b"1 1\r\n", 400),
+            (b"1\tx\r\n", 400),
             (b"1\r\r", 400),
             (b"1\r\nab", 400),
             (b"1\r\na\n", 400),

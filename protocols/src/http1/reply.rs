@@ -63,7 +63,9 @@ impl<'a> Reply<'a> {
         outer: &'a (dyn ToFields + 'a),
         coder: Option<&'a mut (dyn Coder + 'a)>,
     ) -> Self {
-        Self { outlet, status: 200, close: false, reads_on: false, fields: (), outer, coder }
+        // A host that stops closes its connections, and says so where it can.
+        let close = outlet.stopping();
+        Self { outlet, status: 200, close, reads_on: false, fields: (), outer, coder }
     }
 }
 

@@ -11,7 +11,7 @@ use super::fields::Fields;
 use super::head::{RequestHead, Version};
 use super::method::Method;
 use super::reply::{Coder, Exchange, Reply, poll_refuse};
-use super::server::{Found, Http1, Message};
+use super::server::{DRAIN_MAX, Found, Http1, Message};
 use super::status;
 use super::to_fields::ToFields;
 
@@ -43,8 +43,10 @@ pub struct Request<'a> {
     /// Fields that every answer gets.
     fields: &'a (dyn ToFields + 'a),
     coder: Option<&'a mut (dyn Coder + 'a)>,
-    /// When the body was first asked for, and how much has come since.
+    /// Since when the body is waited for; `NEVER` while it need not be.
     since: Instant,
+    /// Microseconds for which it was, and the bytes that came.
+    waited: u64,
     came: u64,
     /// Most bytes of body that may come: see [`limit_body`](Self::limit_body).
     body_max: u64,
@@ -70,6 +72,7 @@ impl<'a> Request<'a> {
             fields: &(),
             coder: None,
             since: Instant::NEVER,
+            waited: 0,
             came: 0,
             body_max: u64::MAX,
         }
@@ -184,12 +187,22 @@ impl<'a> Request<'a> {
     /// behind the request. The session is the handler's until it drops it; then the connection ends.
     ///
     /// # Errors
-    /// What ended the session.
+    /// 400 if the client offers no other protocol, 413 if the request has a long body, and what ended the session.
     pub async fn upgrade<D: netloom_core::Codec>(
-        self,
+        mut self,
         fields: impl ToFields,
         codec: D,
     ) -> Result<(netloom_core::Upgraded<'a, D>, super::Sent)> {
+        // RFC 9110, 7.8: a server must not switch to what was not offered.
+        if !self.head.upgrade() {
+            return Err(status::error(400));
+        }
+        // RFC 9110, 7.8: the other protocol begins behind the request, all of it.
+        while self.next_piece().await?.is_some() {
+            if self.came > DRAIN_MAX {
+                return Err(Error::new(Code::MessageTooLarge).on_wire(413));
+            }
+        }
         let outlet = self.link.parts().outlet;
         outlet.send(Message::Upgrade(&super::With(self.fields, fields))).await?;
         Ok((self.link.lend().open(codec), super::Sent::proof()))
@@ -233,6 +246,7 @@ impl<'a> Request<'a> {
                 None => None,
             },
             since: self.since,
+            waited: self.waited,
             came: self.came,
             body_max: self.body_max,
         }
@@ -337,16 +351,37 @@ impl<'a> Request<'a> {
             return Ok(None);
         }
         self.permit().await?;
-        let found = match self.link.find().await? {
+        let found = match self.link.found_already() {
             Some(found) => found,
-            // The session has ended in order inside a body: only this end can have closed it.
-            None => return Err(Code::ConnectionClosed.into()),
+            None => self.wait().await?,
         };
         let Found::Piece(start, end) = found else { return Ok(None) };
         self.came += u64::from(end - start);
         self.check_length(0)?;
         self.check_rate()?;
         Ok(Some(start as usize..end as usize))
+    }
+
+    /// What comes next of the body, when it comes. Only this time is the client's: a handler may take its own.
+    async fn wait(&mut self) -> Result<Found> {
+        if self.since == Instant::NEVER {
+            self.since = self.link.parts().outlet.now();
+        }
+        let found = self.link.find().await?;
+        let since = core::mem::replace(&mut self.since, Instant::NEVER);
+        self.waited += self.link.parts().outlet.now().as_micros().saturating_sub(since.as_micros());
+        // The session has ended in order inside a body: only this end can have closed it.
+        found.ok_or(Code::ConnectionClosed.into())
+    }
+
+    fn check_rate(&mut self) -> Result<()> {
+        let seconds = self.waited / 1_000_000;
+        if seconds <= BODY_GRACE.as_secs() || self.came / seconds >= BODY_RATE_MIN {
+            return Ok(());
+        }
+        // What is still to come would come as slowly.
+        self.link.parts().outlet.codec().end_after_this();
+        Err(Error::new(Code::MessageTimeout).on_wire(408))
     }
 
     /// Tells a client that waits for permission to go on.
@@ -357,18 +392,6 @@ impl<'a> Request<'a> {
             outlet.flush().await?;
         }
         Ok(())
-    }
-
-    fn check_rate(&mut self) -> Result<()> {
-        let now = self.link.parts().outlet.now();
-        if self.since == Instant::NEVER {
-            self.since = now;
-        }
-        let elapsed = (now - self.since).as_secs();
-        match elapsed > BODY_GRACE.as_secs() && self.came / elapsed < BODY_RATE_MIN {
-            true => Err(Error::new(Code::MessageTimeout).on_wire(408)),
-            false => Ok(()),
-        }
     }
 
     pub(super) fn link(&mut self) -> &mut (dyn Link<Http1> + 'a) {

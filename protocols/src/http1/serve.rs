@@ -85,10 +85,12 @@ pub async fn answer<P: Platform>(
     if session.codec().owes() {
         return Request::new(session, head, route).refuse(error).await.map(drop);
     }
-    // Half an answer is out: only the end of the connection can say so.
+    // Half an answer is out, or a whole one: only the end of the connection can say so. A status behind a whole one
+    // would answer the next request.
     match session.codec().streams() {
         Some(true) => _ = session.abort(error),
-        _ => session.fail(error),
+        Some(false) => session.fail(error),
+        None => session.sender().close(),
     }
     Err(error)
 }

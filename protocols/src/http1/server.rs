@@ -12,7 +12,7 @@ use super::method::Method;
 use super::scan::Scan;
 use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
 use super::status::reason;
-use super::to_fields::{FieldWriter, ToFields, put_decimal, put_field, put_hex};
+use super::to_fields::{FieldWriter, ToFields, check_value, put_decimal, put_field, put_hex};
 
 /// Unread bytes of a request's body that are read and thrown away so that the connection can be used again; with more
 /// it is closed.
@@ -314,6 +314,7 @@ impl Http1 {
             (true, Version::Http11) => {}
         }
         if !head.content_type.is_empty() {
+            check_value(head.content_type.as_bytes())?;
             put_field("content-type", head.content_type.as_bytes(), out)?;
         }
         head.fields.put(&mut FieldWriter::new(out))
@@ -441,6 +442,10 @@ impl Codec for Http1 {
             Message::Piece(piece) => return self.put_piece(piece, out),
             Message::End(trailers) => self.put_end(trailers, out)?,
             _ if !self.owes() => return Err(misuse()),
+            // RFC 9110, 15.2: what is interim answers nothing, and the next answer would be taken for this one.
+            Message::Whole(head, _) | Message::Head(head, _) if !(200..1000).contains(&head.status) => {
+                return Err(misuse());
+            }
             Message::Whole(head, content) => return self.whole(&head, content, out),
             Message::Head(head, length) => self.streamed(&head, length, out)?,
             // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.

@@ -33,12 +33,10 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn field(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        if name.is_empty()
-            || !name.bytes().all(|byte| is(byte, TOKEN))
-            || !value.iter().all(|byte| is_value_byte(*byte))
-        {
+        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) {
             return Err(unsayable());
         }
+        check_value(value)?;
         put_field(name, value, self.out)
     }
 
@@ -87,6 +85,11 @@ fn unsayable() -> Error {
 /// RFC 9110, 5.5: visible characters, white space and obs-text.
 const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Refuses a value that would end its line.
+pub(super) fn check_value(value: &[u8]) -> Result<()> {
+    if value.iter().all(|byte| is_value_byte(*byte)) { Ok(()) } else { Err(unsayable()) }
 }
 
 /// A field whose name and value are known to be legal.

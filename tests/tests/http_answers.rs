@@ -1,0 +1,98 @@
+//! Answers that cannot be said: what a handler gets wrong must not become somebody else's answer.
+
+use std::future::poll_fn;
+
+use netloom_core::{Duration, Result, Transport};
+use netloom_lab::reference::{Answer, End, answer};
+use netloom_lab::{Faults, World, link, open};
+use netloom_protocols::http1::{self, Http1, Request, Sent, status};
+
+/// What comes of two requests at once.
+fn answers(app: &impl AsyncFn(Request<'_>) -> Result<Sent>) -> Vec<Answer> {
+    let world = World::new(1);
+    let (a, mut b) = link(&world, Faults::none());
+    let mut server = open::<1024, _>(&world, a, Http1::new());
+    let mut came = Vec::new();
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        _ = http1::serve(&mut server, app).await;
+        _ = server.close().await;
+    });
+    lab.spawn("client", async {
+        let requests = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(poll_fn(|cx| b.poll_write(cx, requests)).await, Ok(requests.len()));
+        let mut buf = [0; 512];
+        let second = Duration::from_secs(1);
+        while let Some(Ok(n @ 1..)) = world.timeout(second, poll_fn(|cx| b.poll_read(cx, &mut buf))).await {
+            came.extend_from_slice(&buf[..n]);
+        }
+        drop(b);
+    });
+    lab.run(Duration::from_secs(10)).assert_done();
+    let mut all = Vec::new();
+    while let Some(next) = answer(&came, "GET", true) {
+        came.drain(..next.size);
+        all.push(next);
+    }
+    assert!(came.is_empty(), "{:?}", String::from_utf8_lossy(&came));
+    all
+}
+
+fn statuses(app: &impl AsyncFn(Request<'_>) -> Result<Sent>) -> Vec<u16> {
+    answers(app).iter().map(|answer| answer.status).collect()
+}
+
+#[test]
+fn no_value_ends_its_line() {
+    for value in ["a\r\nset-cookie: b", "a\nb", "a\r", "a\0", "a\x7f", "\r\n\r\n<script>"] {
+        let kind = async |request: Request<'_>| request.reply().bytes(value, b"x").await;
+        let field = async |request: Request<'_>| request.reply().field("x", value).text("x").await;
+        let fields = async |request: Request<'_>| request.reply().fields([("x", value)]).text("x").await;
+        let streamed = async |request: Request<'_>| request.reply().stream(value).await?.end().await;
+        let location = async |request: Request<'_>| request.reply().redirect(value).await;
+        assert_eq!(statuses(&kind), [500, 500], "{value:?}");
+        assert_eq!(statuses(&field), [500, 500], "{value:?}");
+        assert_eq!(statuses(&fields), [500, 500], "{value:?}");
+        assert_eq!(statuses(&streamed), [500, 500], "{value:?}");
+        assert_eq!(statuses(&location), [500, 500], "{value:?}");
+        let trailer = async |request: Request<'_>| {
+            let mut stream = request.reply().stream("text/plain").await?;
+            stream.send(b"x").await?;
+            stream.end_with([("x", value)]).await
+        };
+        // It is begun: the end that is missing tells.
+        let answers = answers(&trailer);
+        assert!(answers.len() == 1 && answers[0].trailers.is_empty(), "{answers:?}");
+        assert_eq!(answers[0].end, End::Short);
+    }
+}
+
+/// The client would go on waiting, and take the next answer for this one.
+#[test]
+fn an_interim_status_is_no_answer() {
+    for status in [0, 99, 100, 101, 103, 199, 1000, u16::MAX] {
+        let whole = async |request: Request<'_>| request.reply().status(status).text("x").await;
+        let empty = async |request: Request<'_>| request.reply().status(status).empty().await;
+        let streamed = async |request: Request<'_>| {
+            request.reply().status(status).stream("text/plain").await?.end().await
+        };
+        assert_eq!(statuses(&whole), [500, 500], "{status}");
+        assert_eq!(statuses(&empty), [500, 500], "{status}");
+        assert_eq!(statuses(&streamed), [500, 500], "{status}");
+    }
+}
+
+/// The status would be taken for the answer to the next request, which nobody has looked at.
+#[test]
+fn an_error_behind_an_answer_is_not_the_answer_to_the_next_request() {
+    let fails = async |request: Request<'_>| -> Result<Sent> {
+        let _ = request.reply().text("x").await?;
+        Err(status::error(404))
+    };
+    assert_eq!(statuses(&fails), [200]);
+    let twice = async |mut request: Request<'_>| -> Result<Sent> {
+        let _ = request.lend().reply().text("x").await?;
+        request.reply().text("y").await
+    };
+    assert_eq!(statuses(&twice), [200]);
+}
