@@ -17,6 +17,8 @@ use netloom_protocols::http1::{self, Http1, Request, Sent};
 use netloom_protocols::routes;
 use serde::Serialize;
 
+use crate::assets;
+
 /// What the demo counts. One for a host, shared by its sessions.
 #[derive(Debug)]
 pub struct Web {
@@ -111,7 +113,7 @@ impl Drop for Open<'_> {
 }
 
 async fn page(request: Request<'_>) -> Result<Sent> {
-    request.reply().html(include_str!("../assets/index.html")).await
+    request.asset(&assets::INDEX_HTML).await
 }
 
 async fn plaintext(request: Request<'_>) -> Result<Sent> {

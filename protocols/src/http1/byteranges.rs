@@ -7,9 +7,20 @@
 //! CRLF --boundary-- CRLF                                                   End
 //! ```
 
-use core::fmt::{self, Write};
+use core::fmt;
+
+use netloom_core::{Outbox, Result};
 
 use super::range::{ContentRange, Range, Ranges};
+
+/// Bytes of a boundary: a number in hexadecimal.
+const BOUNDARY: usize = 16;
+/// Bytes of `CRLF --boundary`.
+const DELIMITER: usize = 4 + BOUNDARY;
+const CONTENT_TYPE: &[u8] = b"\r\nContent-Type: ";
+const CONTENT_RANGE: &[u8] = b"\r\nContent-Range: ";
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+const END: &[u8] = b"--\r\n";
 
 /// The body of a 206 with several ranges: everything but the bytes of the representation.
 ///
@@ -63,15 +74,25 @@ impl<'a> ByteRanges<'a> {
 
     /// Bytes of the body: heads, ranges and end.
     pub fn content_length(&self) -> u64 {
-        let parts =
-            self.ranges.iter().map(|range| written(&self.head(*range)).saturating_add(range.length()));
-        parts.fold(written(&self.end()), u64::saturating_add)
+        let parts = self.ranges.iter().map(|range| self.head(*range).length().saturating_add(range.length()));
+        parts.fold((DELIMITER + END.len()) as u64, u64::saturating_add)
     }
 }
 
 /// `multipart/byteranges; boundary=..`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaType(u64);
+
+impl MediaType {
+    const NAME: &str = "multipart/byteranges; boundary=";
+    pub(super) const LENGTH: usize = Self::NAME.len() + BOUNDARY;
+
+    /// Writes what `Display` does.
+    pub(super) fn put(self, out: &mut Outbox<'_>) -> Result<()> {
+        out.put(Self::NAME.as_bytes())?;
+        put_boundary(self.0, out)
+    }
+}
 
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,6 +106,32 @@ pub struct PartHead<'a> {
     boundary: u64,
     content_type: Option<&'a str>,
     content_range: ContentRange,
+}
+
+impl PartHead<'_> {
+    /// The most bytes that [`put`](Self::put) writes at a time.
+    pub(super) const PIECE_MAX: usize =
+        DELIMITER + CONTENT_RANGE.len() + ContentRange::LENGTH_MAX + END_OF_HEAD.len();
+
+    /// Writes what `Display` does but for the media type, which belongs where the pieces are apart: to `front` what
+    /// precedes it, to `back` what follows it.
+    pub(super) fn put(&self, front: &mut Outbox<'_>, back: &mut Outbox<'_>) -> Result<()> {
+        put_delimiter(self.boundary, front)?;
+        if self.content_type.is_some() {
+            front.put(CONTENT_TYPE)?;
+        }
+        back.put(CONTENT_RANGE)?;
+        self.content_range.put(back)?;
+        back.put(END_OF_HEAD)
+    }
+
+    fn length(&self) -> u64 {
+        let (mut scratch, mut range) = ([0; ContentRange::LENGTH_MAX], 0);
+        // It has room for the longest.
+        let _ = self.content_range.put(&mut Outbox::new(&mut scratch, &mut range));
+        let content_type = self.content_type.map_or(0, |text| CONTENT_TYPE.len() + text.len());
+        (DELIMITER + content_type + CONTENT_RANGE.len() + range + END_OF_HEAD.len()) as u64
+    }
 }
 
 impl fmt::Display for PartHead<'_> {
@@ -102,25 +149,35 @@ impl fmt::Display for PartHead<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End(u64);
 
+impl End {
+    pub(super) const LENGTH: usize = DELIMITER + END.len();
+
+    /// Writes what `Display` does.
+    pub(super) fn put(self, out: &mut Outbox<'_>) -> Result<()> {
+        put_delimiter(self.0, out)?;
+        out.put(END)
+    }
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\r\n--{:016x}--\r\n", self.0)
     }
 }
 
-/// How many bytes `text` is when written.
-fn written(text: &impl fmt::Display) -> u64 {
-    struct Count(u64);
-    impl Write for Count {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0 += text.len() as u64;
-            Ok(())
-        }
+/// RFC 9110, 14.6: the first delimiter may have a CRLF before it as the others do.
+fn put_delimiter(boundary: u64, out: &mut Outbox<'_>) -> Result<()> {
+    out.put(b"\r\n--")?;
+    put_boundary(boundary, out)
+}
+
+fn put_boundary(boundary: u64, out: &mut Outbox<'_>) -> Result<()> {
+    let mut digits = [0; BOUNDARY];
+    for (at, digit) in digits.iter_mut().enumerate() {
+        let shift = 4 * (BOUNDARY - 1 - at);
+        *digit = b"0123456789abcdef"[(boundary >> shift & 15) as usize];
     }
-    let mut count = Count(0);
-    // Neither the counter nor our own types fail.
-    let _ = write!(count, "{text}");
-    count.0
+    out.put(&digits)
 }
 
 #[cfg(test)]
@@ -168,6 +225,31 @@ mod tests {
             body.head(body.ranges[0]).to_string(),
             "\r\n--000000001234abcd\r\nContent-Range: bytes 0-0/3\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_is_put_is_what_is_displayed() {
+        let displayed = |front: &str, content_type: &str, back: &str| [front, content_type, back].concat();
+        for (content_type, last) in [(None, 9), (Some("text/plain"), u64::MAX - 1)] {
+            let body = body(&std::format!("bytes=0-1,5-{last}"), content_type, u64::MAX);
+            for range in &*body.ranges {
+                let (mut front, mut n, mut back, mut m) =
+                    ([0; PartHead::PIECE_MAX], 0, [0; PartHead::PIECE_MAX], 0);
+                let head = body.head(*range);
+                head.put(&mut Outbox::new(&mut front, &mut n), &mut Outbox::new(&mut back, &mut m))
+                    .expect("room");
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+                let put = displayed(&text(&front[..n]), content_type.unwrap_or(""), &text(&back[..m]));
+                assert_eq!(put, head.to_string());
+                assert_eq!(head.length(), put.len() as u64);
+            }
+            let (mut bytes, mut n) = ([0; 128], 0);
+            let mut out = Outbox::new(&mut bytes, &mut n);
+            body.media_type().put(&mut out).expect("room");
+            body.end().put(&mut out).expect("room");
+            assert_eq!(bytes[..n], *(body.media_type().to_string() + &body.end().to_string()).as_bytes());
+            assert_eq!(n, MediaType::LENGTH + End::LENGTH);
+        }
     }
 
     #[test]

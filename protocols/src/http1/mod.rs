@@ -32,8 +32,10 @@
 //! | `extract` | bodies, queries and cookies as values |
 //! | `escaped`, `form`, `cookie`, `set_cookie`, `multipart` | what requests carry |
 //! | `etag`, `conditional`, `range`, `byteranges`, `negotiate`, `mime` | what content is chosen by |
+//! | `asset`, `representation` | content that is there: files, assets in flash |
 //! | `status`, `problem` | what is told about it |
 
+mod asset;
 mod body;
 pub mod byteranges;
 pub mod conditional;
@@ -58,6 +60,7 @@ pub mod part;
 pub mod problem;
 pub mod range;
 mod reply;
+mod representation;
 mod request;
 mod router;
 mod scan;
@@ -70,6 +73,7 @@ mod target;
 mod text;
 mod to_fields;
 
+pub use asset::{Asset, Gzipped};
 pub use cookie::{SameSite, SetCookie};
 pub use escaped::Escaped;
 pub use events::{Events, ServerEvent};
@@ -81,7 +85,8 @@ pub use method::Method;
 pub use multipart::PartLimits;
 pub use part::PartHead;
 pub use problem::Problem;
-pub use reply::{Coder, Exchange, Reply, Sent, Stream};
+pub use reply::{Coder, Coding, Exchange, Reply, Sent, Stream};
+pub use representation::{Representation, Selection, Source};
 pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Whole};
 pub use router::Allow;
 #[doc(hidden)]
@@ -89,4 +94,4 @@ pub use router::{is_below, is_literal, matches};
 pub use scan::Scan;
 pub use serve::{answer, finish, held_head, next, serve};
 pub use server::{Content, Event, Fill, Found, Http1, Message, ResponseHead as Answer};
-pub use to_fields::{FieldWriter, ToFields, With};
+pub use to_fields::{FieldLines, FieldWriter, ToFields, With};

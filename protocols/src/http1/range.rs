@@ -7,6 +7,10 @@
 use core::fmt;
 use core::ops::Deref;
 
+use netloom_core::{Outbox, Result};
+
+use super::to_fields::put_decimal;
+
 /// The most ranges of one answer: what they take in memory, and how often a file is sought in, is bounded.
 /// A request for more, after those that overlap were put together, is answered with the whole
 /// representation; RFC 9110, 14.2 lets a server ignore many small ranges.
@@ -227,6 +231,30 @@ pub enum ContentRange {
         /// Bytes of the whole representation.
         complete_length: u64,
     },
+}
+
+impl ContentRange {
+    /// Most bytes of the value: three numbers of 20 digits.
+    pub(super) const LENGTH_MAX: usize = 6 + 3 * 20 + 2;
+
+    /// Writes the value, as its `Display` does but without what formatting costs a board.
+    pub(super) fn put(self, out: &mut Outbox<'_>) -> Result<()> {
+        out.put(b"bytes ")?;
+        let complete_length = match self {
+            Self::Part { range, complete_length } => {
+                put_decimal(range.first, out)?;
+                out.put(b"-")?;
+                put_decimal(range.last, out)?;
+                complete_length
+            }
+            Self::Unsatisfied { complete_length } => {
+                out.put(b"*")?;
+                complete_length
+            }
+        };
+        out.put(b"/")?;
+        put_decimal(complete_length, out)
+    }
 }
 
 impl fmt::Display for ContentRange {

@@ -25,17 +25,42 @@ impl Sent {
 
 /// Encodes the content of answers: compression, which a host brings.
 ///
-/// Told the head of each answer first, it decides whether it takes part.
+/// Told each answer's head first, it decides whether it takes part. What it makes lies in it until it is asked again.
 pub trait Coder {
-    /// Whether it encodes content of that status and type, of that length if it is known: the `Content-Encoding`.
-    fn begin(&mut self, status: u16, content_type: &str, length: Option<u64>) -> Option<&'static str>;
-
-    /// Encodes `content`, or all that `content` writes; `end` if it is the last of it, `flush` if a reader must be able
-    /// to decode all of it now. What is lent must be sent before it is asked again.
+    /// Takes a whole answer.
     ///
     /// # Errors
-    /// What `content` fails with.
-    fn encode(&mut self, content: Content<'_>, flush: bool, end: bool) -> Result<&[u8]>;
+    /// What the head's fields or `content` fail with.
+    fn whole(&mut self, head: &ResponseHead<'_>, content: Content<'_>) -> Result<Coding>;
+
+    /// Takes the head of an answer whose content follows in pieces, of that length together if it is known.
+    ///
+    /// # Errors
+    /// What the head's fields fail with.
+    fn begin(&mut self, head: &ResponseHead<'_>, length: Option<u64>) -> Result<Coding>;
+
+    /// Encodes a piece; `flush` if a reader must be able to decode all of it now, `end` if it is the last.
+    ///
+    /// # Errors
+    /// [`Code::InvalidSession`] for more or less than the length that was announced.
+    fn piece(&mut self, piece: &[u8], flush: bool, end: bool) -> Result<()>;
+
+    /// The fields that take the place of the head's.
+    fn fields(&self) -> &dyn ToFields;
+
+    /// What `whole` or `piece` has made.
+    fn encoded(&self) -> &[u8];
+}
+
+/// What becomes of an answer that a [`Coder`] was told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// It is sent as it is.
+    Verbatim,
+    /// Only its fields are the coder's: another client would have got it encoded.
+    Fields,
+    /// Fields and content are the coder's.
+    Encoded,
 }
 
 /// An answer: a status, fields, then one of the ways to give it a body.
@@ -208,20 +233,15 @@ impl<'a, F: ToFields> Reply<'a, F> {
             reads_on: *reads_on,
             events: false,
         };
-        let length = match content {
-            Content::Bytes(bytes) => Some(bytes.len() as u64),
-            Content::Fill(_) => None,
+        let coding = coder.as_mut().map_or(Ok(Coding::Verbatim), |coder| coder.whole(&head, content))?;
+        let (head, content) = match (coding, coder) {
+            (Coding::Fields, Some(coder)) => (ResponseHead { fields: coder.fields(), ..head }, content),
+            (Coding::Encoded, Some(coder)) => {
+                (ResponseHead { fields: coder.fields(), ..head }, Content::Bytes(coder.encoded()))
+            }
+            _ => (head, content),
         };
-        if let Some(coder) = coder
-            && let Some(coding) = coder.begin(*status, content_type, length)
-        {
-            let fields = With(&fields, [("content-encoding", coding), ("vary", "accept-encoding")]);
-            let encoded = coder.encode(content, false, true)?;
-            let head = ResponseHead { fields: &fields, ..head };
-            outlet.send(Message::Whole(head, Content::Bytes(encoded))).await?;
-        } else {
-            outlet.send(Message::Whole(head, content)).await?;
-        }
+        outlet.send(Message::Whole(head, content)).await?;
         Ok(Sent::proof())
     }
 
@@ -279,15 +299,14 @@ impl<'a, F: ToFields> Reply<'a, F> {
             reads_on: *reads_on,
             events: false,
         };
-        let coding = coder.as_mut().and_then(|coder| coder.begin(*status, content_type, length));
-        match coding {
-            Some(coding) => {
-                let fields = With(&fields, [("content-encoding", coding), ("vary", "accept-encoding")]);
-                outlet.send(Message::Head(ResponseHead { fields: &fields, ..head }, None)).await?;
-            }
-            None => outlet.send(Message::Head(head, length)).await?,
-        }
-        Ok(coding.is_some())
+        let coding = coder.as_mut().map_or(Ok(Coding::Verbatim), |coder| coder.begin(&head, length))?;
+        let fields = match (coding, coder) {
+            (Coding::Verbatim, _) | (_, None) => head.fields,
+            (_, Some(coder)) => coder.fields(),
+        };
+        let length = if coding == Coding::Encoded { None } else { length };
+        outlet.send(Message::Head(ResponseHead { fields, ..head }, length)).await?;
+        Ok(coding == Coding::Encoded)
     }
 
     /// The request's body will still be read.
@@ -311,7 +330,10 @@ impl Stream<'_> {
     /// What ended the session; [`Code::InvalidSession`] for more than the announced length.
     pub async fn send(&mut self, piece: &[u8]) -> Result<()> {
         let piece = match &mut self.coder {
-            Some(coder) => coder.encode(Content::Bytes(piece), false, false)?,
+            Some(coder) => {
+                coder.piece(piece, false, false)?;
+                coder.encoded()
+            }
             None => piece,
         };
         self.outlet.send(Message::Piece(piece)).await
@@ -333,8 +355,8 @@ impl Stream<'_> {
     /// What ended the session.
     pub async fn flush(&mut self) -> Result<()> {
         if let Some(coder) = &mut self.coder {
-            let piece = coder.encode(Content::Bytes(&[]), true, false)?;
-            self.outlet.send(Message::Piece(piece)).await?;
+            coder.piece(&[], true, false)?;
+            self.outlet.send(Message::Piece(coder.encoded())).await?;
         }
         self.outlet.flush().await
     }
@@ -364,8 +386,8 @@ impl Stream<'_> {
     /// As for [`end`](Self::end).
     pub async fn end_with(mut self, trailers: impl ToFields) -> Result<Sent> {
         if let Some(coder) = &mut self.coder {
-            let piece = coder.encode(Content::Bytes(&[]), false, true)?;
-            self.outlet.send(Message::Piece(piece)).await?;
+            coder.piece(&[], false, true)?;
+            self.outlet.send(Message::Piece(coder.encoded())).await?;
         }
         self.outlet.send(Message::End(&trailers)).await?;
         Ok(Sent::proof())

@@ -24,7 +24,8 @@ pub struct FieldWriter<'a, 'o> {
 }
 
 impl<'a, 'o> FieldWriter<'a, 'o> {
-    pub(super) fn new(out: &'a mut Outbox<'o>) -> Self {
+    /// Writes to `out`: for who wants to know what fields there are before they are sent.
+    pub fn new(out: &'a mut Outbox<'o>) -> Self {
         Self { out }
     }
 
@@ -38,6 +39,26 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
         }
         check_value(value)?;
         put_field(name, value, self.out)
+    }
+
+    /// Writes one field whose value is all of `parts`.
+    ///
+    /// # Errors
+    /// As for [`ToFields::put`].
+    pub fn parts(&mut self, name: &str, parts: &[&[u8]]) -> Result<()> {
+        let is_value = parts.iter().all(|part| part.iter().all(|byte| is_value_byte(*byte)));
+        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) || !is_value {
+            return Err(unsayable());
+        }
+        self.out.put(name.as_bytes())?;
+        self.out.put(b": ")?;
+        parts.iter().try_for_each(|part| self.out.put(part))?;
+        self.out.put(b"\r\n")
+    }
+
+    /// Writes field lines as a writer has written them before.
+    pub(super) fn lines(&mut self, lines: &[u8]) -> Result<()> {
+        self.out.put(lines)
     }
 
     /// Writes one field whose value is formatted in place.
@@ -57,6 +78,47 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
             (None, Err(_)) => Err(unsayable()),
             (None, Ok(())) => self.out.put(b"\r\n"),
         }
+    }
+}
+
+/// Field lines, each with its end, as a [`FieldWriter`] wrote them.
+///
+/// ```
+/// use netloom_core::Outbox;
+/// use netloom_protocols::http1::{FieldLines, FieldWriter, ToFields};
+///
+/// let (mut bytes, mut length) = ([0; 64], 0);
+/// [("age", "60")].put(&mut FieldWriter::new(&mut Outbox::new(&mut bytes, &mut length)))?;
+/// let lines = FieldLines::new(&bytes[..length]).expect("whole lines");
+/// assert_eq!(lines.as_bytes(), b"age: 60\r\n");
+/// # Ok::<(), netloom_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct FieldLines<'a>(&'a [u8]);
+
+impl<'a> FieldLines<'a> {
+    /// Nothing unless these are whole lines, of legal names and values.
+    pub fn new(lines: &'a [u8]) -> Option<Self> {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let (line, tail) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'\r')?)?;
+            let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
+            let is_name = !name.is_empty() && name.iter().all(|byte| is(*byte, TOKEN));
+            (is_name && value.iter().all(|byte| is_value_byte(*byte))).then_some(())?;
+            rest = tail.strip_prefix(b"\r\n")?;
+        }
+        Some(Self(lines))
+    }
+
+    /// The lines.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl ToFields for FieldLines<'_> {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        out.lines(self.0)
     }
 }
 
@@ -213,6 +275,39 @@ mod tests {
             assert_eq!(written(&(name, 1), 256).expect_err("illegal"), Code::InvalidText);
         }
         assert_eq!(written(&[("name", "Bär\tx")], 256).expect("legal"), "name: Bär\tx\r\n");
+    }
+
+    #[test]
+    fn parts_make_one_value() {
+        struct Tag<'a>(&'a str);
+        impl ToFields for Tag<'_> {
+            fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+                out.parts("etag", &[b"\"", self.0.as_bytes(), b"\""])
+            }
+        }
+        assert_eq!(written(&Tag("v1"), 256).expect("legal"), "etag: \"v1\"\r\n");
+        assert_eq!(written(&Tag("a\r\nb"), 256).expect_err("illegal"), Code::InvalidText);
+        assert_eq!(written(&Tag("v1"), 11).expect_err("too long"), Code::BufferFull);
+    }
+
+    #[test]
+    fn lines_are_written_as_they_are_if_they_are_whole_and_legal() {
+        let lines = b"a: b\r\nc:\r\n";
+        assert_eq!(written(&FieldLines::new(lines), 256).expect("legal").as_bytes(), lines);
+        assert_eq!(FieldLines::new(b"").map(|none| none.as_bytes().len()), Some(0));
+        for lines in [
+            "a: b",
+            "a: b\r",
+            "a: b\n",
+            "a: b\r\n\r\n",
+            ": b\r\n",
+            "a\r\n",
+            "a : b\r\n",
+            "a: \0\r\n",
+            "a: b\rc\r\n",
+        ] {
+            assert!(FieldLines::new(lines.as_bytes()).is_none(), "{lines:?}");
+        }
     }
 
     #[test]

@@ -31,10 +31,18 @@
     doc = "| [`tower`] | a `tower::Service` as an application: an axum `Router` |"
 )]
 
+mod beneath;
 mod boxed;
+#[cfg(feature = "compression")]
+mod compress;
 mod cors;
 mod date;
+#[cfg(feature = "compression")]
+mod decode;
+#[cfg(feature = "compression")]
+mod decompress;
 mod fields;
+mod files;
 mod internal;
 mod limits;
 mod log;
@@ -47,10 +55,15 @@ mod tower;
 pub use netloom_protocols::http1::*;
 
 pub use boxed::boxed;
+#[cfg(feature = "compression")]
+pub use compress::{Compression, compress};
 pub use cors::{Cors, cors};
 pub use date::now as date;
 pub(crate) use date::{tells_when_it_wakes, woke};
+#[cfg(feature = "compression")]
+pub use decompress::{Decoded, decoded, decompress};
 pub use fields::with_fields;
+pub use files::Files;
 pub use internal::internal;
 pub use limits::{body_limit, concurrency};
 pub use log::log;

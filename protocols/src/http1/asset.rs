@@ -1,0 +1,133 @@
+//! Content that is part of the program: in flash on a board.
+
+use netloom_core::Result;
+
+use super::conditional::Validators;
+use super::etag::ETag;
+use super::negotiate::{Encoding, choose_encoding};
+use super::reply::Sent;
+use super::representation::Representation;
+use super::request::{Head, Request};
+
+/// A file that was built into the program.
+///
+/// ```
+/// use netloom_core::Result;
+/// use netloom_protocols::http1::{Asset, Request, Sent};
+///
+/// static STYLE: Asset = Asset::new("text/css; charset=utf-8", b"body { margin: 0 }", "1");
+///
+/// async fn style(request: Request<'_>) -> Result<Sent> {
+///     request.asset(&STYLE).await
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Asset<'a> {
+    /// `Content-Type`.
+    pub content_type: &'a str,
+    /// All of it.
+    pub body: &'a [u8],
+    /// What is between the quotes of its strong entity tag: a hash of the body, say. Empty for no tag, as is what no
+    /// tag may have.
+    pub etag: &'a str,
+    /// When it last changed, in seconds since the beginning of 1970.
+    pub last_modified: Option<u64>,
+    /// The same compressed, for clients that take it.
+    pub gzip: Option<Gzipped<'a>>,
+    /// `Cache-Control`; empty for none.
+    pub cache_control: &'a str,
+}
+
+/// A body in the coding `gzip`.
+#[derive(Clone, Copy, Debug)]
+pub struct Gzipped<'a> {
+    /// All of it.
+    pub body: &'a [u8],
+    /// As [`Asset::etag`], and another one: these are other bytes (RFC 9110, 8.8.3.3).
+    pub etag: &'a str,
+}
+
+impl<'a> Asset<'a> {
+    /// With a type, a body and a tag.
+    pub const fn new(content_type: &'a str, body: &'a [u8], etag: &'a str) -> Self {
+        Self { content_type, body, etag, last_modified: None, gzip: None, cache_control: "" }
+    }
+
+    /// The representation for a client that sent `head`, and its bytes.
+    pub fn representation(&self, head: &Head<'_>) -> (Representation<'a>, &'a [u8]) {
+        self.of(head.fields().get("accept-encoding"))
+    }
+
+    fn of(&self, accept_encoding: Option<&[u8]>) -> (Representation<'a>, &'a [u8]) {
+        let gzip = self.gzip.filter(|_| choose_encoding(accept_encoding, &[Encoding::Gzip]).is_some());
+        let (body, etag) = gzip.map_or((self.body, self.etag), |gzip| (gzip.body, gzip.etag));
+        let etag = if etag.is_empty() { None } else { ETag::strong(etag) };
+        let representation = Representation {
+            content_type: self.content_type,
+            complete_length: body.len() as u64,
+            validators: Validators { etag, last_modified: self.last_modified, exists: true },
+            encoding: gzip.map(|_| Encoding::Gzip),
+            varies: self.gzip.is_some(),
+            cache_control: self.cache_control,
+            boundary: boundary(body),
+        };
+        (representation, body)
+    }
+}
+
+/// Who built the program chose the bytes, and has no use for a boundary that occurs in them: a number that differs
+/// from asset to asset will do.
+fn boundary(body: &[u8]) -> u64 {
+    let sample = body.iter().rev().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    (sample ^ body.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Request<'_> {
+    /// Answers with `asset`, whole or the ranges asked for, compressed or not, or that the client has it already:
+    /// see [`represent`](Self::represent).
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn asset(mut self, asset: &Asset<'_>) -> Result<Sent> {
+        let (representation, body) = asset.representation(&self.head());
+        self.represent(&representation, body).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Asset<'_> = Asset {
+        gzip: Some(Gzipped { body: b"gz", etag: "1z" }),
+        ..Asset::new("text/html", b"<html></html>", "1")
+    };
+
+    #[test]
+    fn the_coding_is_negotiated_and_has_a_tag_of_its_own() {
+        let (plain, body) = PAGE.of(None);
+        assert_eq!((plain.encoding, plain.varies, body), (None, true, PAGE.body));
+        let (coded, body) = PAGE.of(Some(b"br, gzip;q=0.5"));
+        assert_eq!((coded.encoding, coded.varies, body), (Some(Encoding::Gzip), true, &b"gz"[..]));
+        assert_eq!((plain.complete_length, coded.complete_length), (13, 2));
+        assert_ne!(plain.validators.etag, coded.validators.etag);
+        let (refused, _) = PAGE.of(Some(b"gzip;q=0"));
+        assert_eq!(refused, plain);
+    }
+
+    #[test]
+    fn without_a_compressed_body_or_a_tag_none_is_told() {
+        let (only, _) = Asset::new("text/html", b"x", "").of(Some(b"gzip"));
+        assert_eq!((only.encoding, only.varies, only.validators.etag), (None, false, None));
+        let (bad, _) = Asset::new("text/html", b"x", "a\"b").of(None);
+        assert_eq!(bad.validators.etag, None);
+    }
+
+    #[test]
+    fn boundaries_differ() {
+        let all = [&b""[..], b"a", b"b", b"ab", b"<p>1</p>\n", b"<p>2</p>\n"].map(boundary);
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[..at].contains(one), "{at}");
+        }
+    }
+}
