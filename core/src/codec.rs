@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 /// [`decode`](Self::decode) whenever there may be something in the received bytes, and
 /// [`view`](Self::view) after each event; [`encode`](Self::encode) for each message sent,
 /// and once more if there was no room, then [`accepted`](Self::accepted);
+/// [`finished`](Self::finished) if the peer ends its stream inside a message;
 /// [`keep_alive`](Self::keep_alive) in silence; [`close`](Self::close) once.
 ///
 /// Events are found as offsets ([`Found`](Self::Found)) and only then viewed, so that a session can go on
@@ -64,6 +65,13 @@ pub trait Codec {
     /// Whether a message is under way although all its bytes so far were dealt with: a body between two
     /// pieces, or before its end is said. Such a session is not idle, and the stream must not end there.
     fn under_way(&self) -> bool {
+        false
+    }
+
+    /// The peer has ended its stream while a message is [`under_way`](Self::under_way), and all that came is dealt
+    /// with: is that the message's end? Then `decode` is asked once more, without input, and tells so; if not, the
+    /// session fails. For a body that lasts until the connection ends (RFC 9112, 6.3). Says yes once a message.
+    fn finished(&mut self) -> bool {
         false
     }
 

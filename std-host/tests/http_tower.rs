@@ -392,7 +392,7 @@ fn a_client_that_leaves_in_the_middle_ends_the_body() {
 #[derive(Clone)]
 struct Broken;
 
-impl tower_service::Service<Request<http::Body>> for Broken {
+impl tower_service::Service<Request<http::ServiceBody>> for Broken {
     type Response = axum::http::Response<Body>;
     type Error = std::io::Error;
     type Future = std::future::Ready<Result<Self::Response, std::io::Error>>;
@@ -401,7 +401,7 @@ impl tower_service::Service<Request<http::Body>> for Broken {
         std::task::Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<http::Body>) -> Self::Future {
+    fn call(&mut self, request: Request<http::ServiceBody>) -> Self::Future {
         std::future::ready(match request.uri().path() {
             "/101" => Ok(axum::http::Response::builder().status(101).body(Body::empty()).unwrap()),
             _ => Err(std::io::Error::other("secret")),

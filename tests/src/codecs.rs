@@ -64,11 +64,12 @@ impl Codec for Raw {
 
 /// The shape of HTTP: a head `NAME LENGTH LF`, then that many bytes of body in pieces, then an end of no
 /// bytes. With `chunked` for the length, the body is chunks, each a byte that says how long it is and that
-/// many bytes, handed out whole; one of no bytes is the end.
+/// many bytes, handed out whole; one of no bytes is the end. With `rest`, the body lasts as long as the stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upload {
     left: Option<usize>,
     chunked: bool,
+    rest: bool,
 }
 
 /// What [`Upload`] tells the application.
@@ -101,6 +102,14 @@ impl Codec for Upload {
         self.left.is_some()
     }
 
+    fn finished(&mut self) -> bool {
+        let rest = std::mem::take(&mut self.rest);
+        if rest {
+            self.left = Some(0);
+        }
+        rest
+    }
+
     fn decode(&mut self, input: &mut [u8], _: &mut Outbox<'_>) -> Result<Step<FoundPart>> {
         match self.left {
             Some(_) if self.chunked => {
@@ -130,8 +139,12 @@ impl Codec for Upload {
         let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return Ok(Step::NeedInput) };
         let length = std::str::from_utf8(&input[..end]).ok().and_then(|line| line.split_once(' '));
         let length = length.and_then(|(_, n)| {
-            self.chunked = n == "chunked";
-            if self.chunked { Some(0) } else { n.parse().ok() }
+            (self.chunked, self.rest) = (n == "chunked", n == "rest");
+            match n {
+                "chunked" => Some(0),
+                "rest" => Some(usize::MAX),
+                n => n.parse().ok(),
+            }
         });
         self.left = Some(length.ok_or(Error::new(Code::ProtocolViolation).on_wire(400))?);
         Ok(Step::Event(end + 1, FoundPart::Head))

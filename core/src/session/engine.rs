@@ -157,6 +157,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         if self.peer_finished {
             match partial {
                 false => self.close_with(CloseReason::Peer),
+                true if !waiting && self.codec.finished() => {}
                 true => self.fail(Error::new(Code::ReceiveFailed).blame(Fault::Peer)),
             }
             return Poll::Ready(Ok(()));

@@ -27,7 +27,7 @@
 //! | `head`, `scan`, `framing`, `fields`, `target`, `method`, `octets` | heads: parsed strictly, viewed lazily |
 //! | `body` | bodies by length, in chunks, until the end |
 //! | `server`, `client` | the codecs |
-//! | `to_fields` | header fields on their way out |
+//! | `to_fields`, `write` | fields and bodies on their way out |
 //! | `request`, `reply`, `events`, `serve`, `router` | what an application is written with |
 //! | `extract` | bodies, queries and cookies as values |
 //! | `escaped`, `form`, `cookie`, `set_cookie`, `multipart` | what requests carry |
@@ -38,6 +38,7 @@
 mod asset;
 mod body;
 pub mod byteranges;
+mod client;
 pub mod conditional;
 pub mod cookie;
 pub mod escaped;
@@ -72,8 +73,12 @@ pub mod status;
 mod target;
 mod text;
 mod to_fields;
+mod write;
 
 pub use asset::{Asset, Gzipped};
+pub use client::{
+    Event as ClientEvent, Found as ClientFound, Http1Client, Message as ClientMessage, RequestOut,
+};
 pub use cookie::{SameSite, SetCookie};
 pub use escaped::Escaped;
 pub use events::{Events, ServerEvent};
@@ -93,5 +98,6 @@ pub use router::Allow;
 pub use router::{is_below, is_literal, matches};
 pub use scan::Scan;
 pub use serve::{answer, finish, held_head, next, serve};
-pub use server::{Content, Event, Fill, Found, Http1, Message, ResponseHead as Answer};
+pub use server::{Event, Found, Http1, Message, ResponseHead as Answer};
 pub use to_fields::{FieldLines, FieldWriter, ToFields, With};
+pub use write::{Content, Fill};

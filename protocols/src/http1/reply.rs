@@ -8,9 +8,10 @@ use netloom_core::{Code, Duration, Error, Outbox, Outlet, Result};
 
 use super::problem::Problem;
 use super::request::Request;
-use super::server::{Content, Fill, Http1, Message, ResponseHead};
+use super::server::{Http1, Message, ResponseHead};
 use super::status::reason;
 use super::to_fields::{ToFields, With, put_decimal};
+use super::write::{Content, Fill};
 
 /// Proof that a request was answered.
 #[derive(Debug)]

@@ -19,10 +19,10 @@
 //!
 //! | writing (client) | what may be said | next |
 //! |---|---|---|
-//! | `Idle` | a request, whole or its head | `Over`, `Streaming` |
+//! | `Idle` | a request, whole or its head; nothing may come | `Over`, `Streaming` |
 //! | `Streaming` | pieces, and an end | `Over` |
-//! | `Over` | nothing, until the response is over too | `Idle` |
-//! | `Upgraded` | nothing | |
+//! | `Over` | nothing | `Idle`, when the response is over too and the connection persists |
+//! | `Upgraded` | nothing: 101, or 2xx to CONNECT, has made the bytes another protocol's | |
 
 use netloom_core::{Code, Error, Result};
 
@@ -76,6 +76,24 @@ impl Exchange {
         self.persistent &= persistent;
     }
 
+    /// A request, or its head, was written: a response is owed to us.
+    pub(super) fn ask(&mut self, streaming: Option<Outgoing>, persistent: bool) {
+        self.persistent &= persistent;
+        self.wrote(streaming);
+    }
+
+    /// Whether a request may be written now.
+    pub(super) fn may_ask(&self) -> Result<()> {
+        if self.writing == Writing::Idle { Ok(()) } else { Err(misuse()) }
+    }
+
+    /// A response's final head was read.
+    pub(super) fn answered(&mut self, has_body: bool, persistent: bool) {
+        self.persistent &= persistent;
+        self.read_head(has_body);
+        self.next();
+    }
+
     /// A final head was read.
     pub(super) fn read_head(&mut self, has_body: bool) {
         self.reading = if has_body { Reading::Body } else { Reading::Over };
@@ -103,6 +121,11 @@ impl Exchange {
     /// Another protocol from here on.
     pub(super) fn upgraded(&mut self) {
         self.writing = Writing::Upgraded;
+    }
+
+    /// Nothing is under way, and a request may begin.
+    pub(super) fn is_idle(&self) -> bool {
+        self.writing == Writing::Idle && self.persistent
     }
 
     /// Whether a piece of `n` bytes may be written now.

@@ -33,6 +33,7 @@
 
 mod beneath;
 mod boxed;
+mod client;
 #[cfg(feature = "compression")]
 mod compress;
 mod cors;
@@ -55,6 +56,7 @@ mod tower;
 pub use netloom_protocols::http1::*;
 
 pub use boxed::boxed;
+pub use client::{Body, Client, ClientBuilder, ClientError, RequestBody, RequestBuilder, get};
 #[cfg(feature = "compression")]
 pub use compress::{Compression, compress};
 pub use cors::{Cors, cors};
@@ -70,4 +72,4 @@ pub use log::log;
 pub use request_id::{RequestId, TrustId, request_id};
 pub use timeout::timeout;
 #[cfg(feature = "tower")]
-pub use tower::{Body, RequestName, tower};
+pub use tower::{RequestName, ServiceBody, tower};

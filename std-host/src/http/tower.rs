@@ -1,13 +1,13 @@
 //! A `tower::Service` as an application: an axum `Router` runs unchanged.
 //!
 //! ```text
-//! client -> request.receive -> | one piece | -> Body, which the service polls
+//! client -> request.receive -> | one piece | -> ServiceBody, which the service polls
 //! client <- session's queue <- frame by frame <- the response's body
 //! ```
 //!
 //! The invariant: nothing is read from the client that the service has not asked for, and nothing is asked of the
 //! response's body before what it gave has been queued. Both go on at the same time, in one future on the worker's
-//! thread; the [`Body`] itself may be polled on any.
+//! thread; the [`ServiceBody`] itself may be polled on any.
 
 use std::error::Error as StdError;
 use std::future::{pending, poll_fn};
@@ -33,7 +33,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// that looking at the other direction meanwhile loses nothing.
 const SLICE: usize = 32 * 1024;
 
-/// Serves a `tower::Service`: an axum `Router`, or whatever takes an `http::Request<Body>`.
+/// Serves a `tower::Service`: an axum `Router`, or whatever takes an `http::Request<ServiceBody>`.
 ///
 /// Bodies are streamed both ways, with back-pressure, also at the same time. A client that waits for `100 (Continue)`
 /// gets it when the service first polls the body, or answers while it keeps it. A response whose length is known gets
@@ -57,7 +57,7 @@ const SLICE: usize = 32 * 1024;
 /// ```
 pub fn tower<S, B>(service: S) -> impl AsyncFn(Request<'_>) -> Result<Sent> + Clone
 where
-    S: Service<::http::Request<Body>, Response = ::http::Response<B>> + Clone,
+    S: Service<::http::Request<ServiceBody>, Response = ::http::Response<B>> + Clone,
     S::Error: Into<BoxError>,
     B: http_body::Body,
     B::Error: Into<BoxError>,
@@ -68,12 +68,12 @@ where
 
 async fn serve<S, B>(mut service: S, mut request: Request<'_>) -> Result<Sent>
 where
-    S: Service<::http::Request<Body>, Response = ::http::Response<B>>,
+    S: Service<::http::Request<ServiceBody>, Response = ::http::Response<B>>,
     S::Error: Into<BoxError>,
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    let (body, mut feed) = Body::of(&mut request);
+    let (body, mut feed) = ServiceBody::of(&mut request);
     let asked = translate(&mut request, body)?;
     let ready = poll_fn(|cx| service.poll_ready(cx));
     request.during(ready).await.map_err(internal)?;
@@ -83,7 +83,7 @@ where
 }
 
 /// The request as the `http` crate has it. Its parts are copied: the service may keep them.
-fn translate(request: &mut Request<'_>, body: Body) -> Result<::http::Request<Body>> {
+fn translate(request: &mut Request<'_>, body: ServiceBody) -> Result<::http::Request<ServiceBody>> {
     let peer = request.peer();
     let head = request.head();
     let malformed = || Error::new(Code::ProtocolViolation).on_wire(400);
@@ -246,13 +246,13 @@ impl ToFields for Headers<'_> {
 
 /// A request's body, as it comes. It is read only as far as it is polled; dropped, the rest is thrown away.
 #[derive(Debug)]
-pub struct Body {
+pub struct ServiceBody {
     /// None if there is nothing to come.
     slot: Option<Arc<Mutex<Slot>>>,
     left: Option<u64>,
 }
 
-/// The adaptor's end of a [`Body`].
+/// The adaptor's end of a [`ServiceBody`].
 struct Feed {
     slot: Option<Arc<Mutex<Slot>>>,
 }
@@ -285,7 +285,7 @@ fn lock(slot: &Arc<Mutex<Slot>>) -> MutexGuard<'_, Slot> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Body {
+impl ServiceBody {
     fn of(request: &mut Request<'_>) -> (Self, Feed) {
         let left = request.body_left();
         let slot = match left {
@@ -301,7 +301,7 @@ impl Body {
     }
 }
 
-impl http_body::Body for Body {
+impl http_body::Body for ServiceBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -351,7 +351,7 @@ impl http_body::Body for Body {
     }
 }
 
-impl Drop for Body {
+impl Drop for ServiceBody {
     fn drop(&mut self) {
         if let Some(slot) = &self.slot {
             lock(slot).state = State::Dropped;

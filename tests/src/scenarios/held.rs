@@ -177,6 +177,40 @@ pub(super) fn half_a_body_and_the_end_is_an_error(seed: u64) {
     blocks.assert_idle("at the end");
 }
 
+/// A body that lasts as long as the stream ends with it, and in order.
+pub(super) fn a_body_until_the_end_ends_with_the_stream(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults::rough());
+    let blocks = Blocks::plenty(64);
+    let mut server = open_on(&world, a, Upload::default(), &blocks);
+    let mut client = open::<1024, _>(&world, b, Raw);
+    let length = world.below(100) as usize;
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        server.find().await.expect("receive").expect("a head");
+        server.hold();
+        let mut body = 0;
+        loop {
+            match server.receive().await.expect("receive").expect("the body goes on").0 {
+                Part::Body(piece) => body += piece.len(),
+                Part::End => break,
+                Part::Head(line) => panic!("{line} inside a body"),
+            }
+        }
+        assert_eq!(body, length);
+        assert!(server.receive().await.expect("receive").is_none(), "nothing comes behind the end");
+        assert_eq!(server.reason(), Some(CloseReason::Peer));
+        server.close().await.expect("close");
+    });
+    lab.spawn("client", async {
+        client.send(b"upload rest\n").await.expect("send");
+        client.send(&vec![b'x'; length]).await.expect("send");
+        client.close().await.expect("close");
+    });
+    lab.run(secs(25)).assert_done();
+    blocks.assert_idle("at the end");
+}
+
 /// Chunks that are cut anywhere gather in one piece behind the head, in a queue that grows for them.
 pub(super) fn chunks_gather_behind_a_held_head(seed: u64) {
     let world = World::new(seed);

@@ -85,6 +85,7 @@ table! {
         a_body_under_way_is_finished_when_the_host_stops
         a_head_that_fills_its_block_leaves_room_for_its_body
         half_a_body_and_the_end_is_an_error
+        a_body_until_the_end_ends_with_the_stream
         chunks_gather_behind_a_held_head
         a_session_is_lent_to_another_protocol_and_back;
     http: http_answers_every_request_once_on_arrays
