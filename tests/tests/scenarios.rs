@@ -69,6 +69,7 @@ on_seeds! { 300:
     http_long_bodies_are_drained_or_refused
     http_requests_wait_for_blocks
     http_silent_events_are_kept_alive
+    http_a_small_client_is_answered_whole
     replies_and_keep_alives_leave_while_the_handler_waits
     automatic_replies_wait_for_room
     silence_is_answered

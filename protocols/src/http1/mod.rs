@@ -35,6 +35,7 @@
 //! | `asset`, `representation` | content that is there: files, assets in flash |
 //! | `status`, `problem` | what is told about it |
 
+mod ask;
 mod asset;
 mod body;
 pub mod byteranges;
@@ -75,6 +76,7 @@ mod text;
 mod to_fields;
 mod write;
 
+pub use ask::{Asking, Response, ask, ask_streaming};
 pub use asset::{Asset, Gzipped};
 pub use client::{
     Event as ClientEvent, Found as ClientFound, Http1Client, Message as ClientMessage, RequestOut,

@@ -11,6 +11,7 @@
 //! | `ending` | goodbyes |
 //! | `held` | heads that stay, protocols that change |
 //! | `http` | requests and answers, whatever happens |
+//! | `http_client` | a small client, any answers |
 //! | `http_bounds` | slow, silent and long-winded clients, the host's end, upgrades |
 //! | `waiting` | handlers that wait elsewhere, automatic replies |
 //! | `lending` | blocks that run out |
@@ -28,6 +29,7 @@ mod frames;
 mod held;
 mod http;
 mod http_bounds;
+mod http_client;
 mod large;
 mod lending;
 mod pressure;
@@ -99,6 +101,7 @@ table! {
         http_long_bodies_are_drained_or_refused
         http_requests_wait_for_blocks
         http_silent_events_are_kept_alive;
+    http_client: http_a_small_client_is_answered_whole;
     waiting: replies_and_keep_alives_leave_while_the_handler_waits
         automatic_replies_wait_for_room
         silence_is_answered;
