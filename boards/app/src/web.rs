@@ -55,20 +55,39 @@ impl Web {
     /// # Errors
     /// What ended the session, if it did not end in order.
     pub async fn serve<P: Platform>(&self, session: &mut Session<P, Http1>) -> Result<()> {
-        self.sessions.fetch_add(1, Relaxed);
-        let _open = Open(self);
-        let app = routes! {
-            GET "/" => page,
+        self.count(session, &self.routes(page)).await
+    }
+
+    /// The demo's routes but for the page; what none of them matches is `rest`'s, for which there is [`page`].
+    pub fn routes(
+        &self,
+        rest: impl AsyncFn(Request<'_>) -> Result<Sent> + Clone,
+    ) -> impl AsyncFn(Request<'_>) -> Result<Sent> + Clone {
+        routes! {
             GET "/plaintext" => plaintext,
             GET "/json" => json,
             GET "/status" => async |request| self.status(request).await,
             GET "/events" => async |request| self.events(request).await,
             GET "/stream/{length}" => stream,
             POST "/echo" => echo,
-        };
+            _ => rest,
+        }
+    }
+
+    /// Has the requests of one connection answered by `app`, and counts them.
+    ///
+    /// # Errors
+    /// What ended the session, if it did not end in order.
+    pub async fn count<P: Platform>(
+        &self,
+        session: &mut Session<P, Http1>,
+        app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
+    ) -> Result<()> {
+        self.sessions.fetch_add(1, Relaxed);
+        let _open = Open(self);
         while let Some(head) = http1::next(session).await? {
             self.requests.fetch_add(1, Relaxed);
-            http1::answer(session, head, &app).await?;
+            http1::answer(session, head, app).await?;
             if !http1::finish(session).await? {
                 break;
             }
@@ -112,8 +131,15 @@ impl Drop for Open<'_> {
     }
 }
 
-async fn page(request: Request<'_>) -> Result<Sent> {
-    request.asset(&assets::INDEX_HTML).await
+/// The page, at `/`, and nothing else.
+///
+/// # Errors
+/// What kept the answer from being sent.
+pub async fn page(mut request: Request<'_>) -> Result<Sent> {
+    match request.head().path() {
+        "/" => request.asset(&assets::INDEX_HTML).await,
+        _ => Err(http1::status::error(404)),
+    }
 }
 
 async fn plaintext(request: Request<'_>) -> Result<Sent> {

@@ -1,11 +1,15 @@
-//! `netloom bench`: a load on an echo server whose every answer is compared byte for byte.
+//! `netloom bench`: a load on a server whose every answer is compared, byte for byte if it can be.
 //!
 //! | file | its idea |
 //! |---|---|
-//! | `message.rs` | a message that says whose it is, and what its answer must be |
 //! | `load.rs` | one thread and its connections |
+//! | `echo.rs` | one connection to an echo server |
+//! | `message.rs` | a message that says whose it is, and what its answer must be |
+//! | `http.rs` | one connection to a server of HTTP, and what its answers are compared with |
 //! | `report.rs` | what came of it, for people and for programs |
 
+mod echo;
+mod http;
 mod load;
 mod message;
 mod report;
@@ -23,37 +27,48 @@ use netloom::{Connector, Framing};
 use tokio::sync::watch;
 
 use crate::exit::{self, Failure};
-use crate::url::Url;
+use crate::request::{self, Data, RequestArgs};
+use crate::url::{Scheme, Url};
+use crate::wire::Wire;
 use crate::{files, units};
-use load::{Counts, Load, Signal, Tally};
+use http::{Answers, Question};
+use load::{Counts, Load, Signal, Tally, Work};
 use report::Report;
 
-/// Load an echo server, compare every answer, and say how fast it is.
+/// Load a server of echo or HTTP, compare every answer, and say how fast it is.
 #[derive(clap::Args)]
 #[command(after_help = format!("\
-Each message carries the numbers of its connection and of itself (from 12 bytes on), so swapped answers \
+Connections that cannot be made are counted; the rest is measured.
+
+tcp: each message carries the numbers of its connection and of itself (from 12 bytes on), so swapped answers \
 are found too. MB/s are 10^6 bytes of messages per second in one direction. A first connection that is used \
-for nothing else finds the address. Connections that cannot be made are counted; the rest is measured.
+for nothing else finds the address.
+
+http: the same request again and again, pipelined if more than one is unanswered. It is asked twice before, to \
+see what answers are like: if both are the same, every answer must be, byte for byte; if not, every status. Answers \
+that are not 2xx are counted. MB/s are of bodies. A connection that the server ends in order is made again.
 
 Examples:
   netloom bench tcp://127.0.0.1:7000
   netloom bench tcp://127.0.0.1:7000 --connections 1 --in-flight 1       the latency of one client
   netloom bench tcp://127.0.0.1:7000 --connections 10000 --in-flight 1   many clients
-  netloom bench tcp://127.0.0.1:7000 --duration 1 --json | jq .rate
+  netloom bench http://127.0.0.1:8080/plaintext -n 16                    HTTP, pipelined
+  netloom bench http://127.0.0.1:8080/echo --data @file -H 'Content-Type: image/png'
+  netloom bench http://127.0.0.1:8080/ --duration 1 --json | jq .rate
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT
+    /// tcp://HOST:PORT or http://HOST[:PORT][/PATH]
     url: Url,
     /// Connections at the same time.
     #[arg(short, long, value_name = "N", default_value = "50")]
     connections: NonZeroUsize,
-    /// Unanswered messages on each connection.
-    #[arg(short = 'n', long, value_name = "N", default_value = "16")]
-    in_flight: NonZeroUsize,
-    /// Length of a message.
-    #[arg(short, long, value_name = "BYTES", default_value = "64", value_parser = units::bytes)]
-    size: usize,
+    /// Unanswered messages or requests on each connection [default: 16, or 1 with http]
+    #[arg(short = 'n', long, value_name = "N")]
+    in_flight: Option<NonZeroUsize>,
+    /// Length of a message of tcp [default: 64]
+    #[arg(short, long, value_name = "BYTES", value_parser = units::bytes)]
+    size: Option<usize>,
     /// How long to measure.
     #[arg(short, long, value_name = "SECONDS", default_value = "5", value_parser = units::seconds)]
     duration: Duration,
@@ -75,6 +90,11 @@ pub(crate) struct Args {
     /// Print one object of JSON instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    request: RequestArgs,
+    /// What is sent with each request: text, @FILE, or @- for standard input.
+    #[arg(long, value_name = "DATA", value_parser = request::data, help_heading = request::HTTP)]
+    data: Option<Data>,
 }
 
 impl Args {
@@ -82,34 +102,76 @@ impl Args {
         let half = || thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2));
         self.threads.map_or_else(half, usize::from).min(self.connections.get())
     }
+
+    fn in_flight(&self) -> usize {
+        let default = if self.url.scheme() == Scheme::Http { 1 } else { 16 };
+        self.in_flight.map_or(default, usize::from)
+    }
+
+    /// What is for one scheme is not for the other.
+    fn check(&self) -> Result<(), Failure> {
+        match self.url.scheme() {
+            Scheme::Tcp if self.request.is_given() || self.data.is_some() => {
+                Err(Failure::usage("--request, --header and --data are for http://"))
+            }
+            Scheme::Http if self.size.is_some() => {
+                Err(Failure::usage("--size is for tcp://; the length of a request's data is that of --data"))
+            }
+            Scheme::Tcp | Scheme::Http => Ok(()),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let connections = args.connections.get();
+    args.check()?;
     let files = files::raise_limit();
     if let Some(files) = files.filter(|files| *files < connections as u64 + 64) {
         eprintln!("netloom: the system allows {files} open files (ulimit -n), so some connections will fail");
     }
-    let address = find(args)?;
-    let (report, json) = (measure(args, address)?, args.json);
+    let (address, work) = find(args)?;
+    let (report, json) = (measure(args, address, &work)?, args.json);
     report.print(json).map_err(|error| Failure::new(format!("cannot print: {error}")))?;
     report.verdict()
 }
 
-/// Resolves the name and finds out early whether somebody is there.
-fn find(args: &Args) -> Result<SocketAddr, Failure> {
+/// Resolves the name, finds out early whether somebody is there, and for HTTP what they answer.
+fn find(args: &Args) -> Result<(SocketAddr, Work), Failure> {
+    let data = args.data.as_ref().map(Data::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
+        let lost = || Failure::new(format!("{}: the connection was lost", args.url));
         let connector = Connector::new().timeout(args.timeout);
-        let session = connector.connect(args.url.address(), Framing::new()).await;
-        let session = session.map_err(|error| Failure::connect(&error))?;
-        session.peer().ok_or_else(|| Failure::new(format!("{}: the connection was lost", args.url)))
+        let address = args.url.address();
+        match args.url.scheme() {
+            Scheme::Tcp => {
+                let session = connector.connect(address, Framing::new()).await;
+                let session = session.map_err(|error| Failure::connect(&error))?;
+                let size = args.size.unwrap_or(64);
+                Ok((session.peer().ok_or_else(lost)?, Work::Echo { size }))
+            }
+            Scheme::Http => {
+                let mut question = Question::new(&args.url, &args.request, data.as_deref())?;
+                let connect = async || {
+                    let session = connector.connect(address, Wire(Answers::new(&question))).await;
+                    session.map_err(|error| Failure::connect(&error))
+                };
+                let session = connect().await?;
+                let peer = session.peer().ok_or_else(lost)?;
+                let learning = question.learn(session, connect, address);
+                let late =
+                    |_| Failure::new(format!("{}: no whole answer within {:?}", args.url, args.timeout));
+                (question.first, question.check) =
+                    tokio::time::timeout(args.timeout, learning).await.map_err(late)??;
+                Ok((peer, Work::Http(Arc::new(question))))
+            }
+        }
     })
 }
 
 /// Connects with all threads, lets them begin at the same moment, and adds up what they counted.
-fn measure(args: &Args, address: SocketAddr) -> Result<Report, Failure> {
+fn measure(args: &Args, address: SocketAddr, work: &Work) -> Result<Report, Failure> {
     let threads = args.threads();
     let (begin, begins) = watch::channel(None);
     let (sender, signals) = mpsc::channel();
@@ -118,8 +180,8 @@ fn measure(args: &Args, address: SocketAddr) -> Result<Report, Failure> {
         let load = Load {
             address,
             numbers: (number..args.connections.get()).step_by(threads),
-            in_flight: args.in_flight.get(),
-            size: args.size,
+            in_flight: args.in_flight(),
+            work: work.clone(),
             messages: args.messages,
             patience: args.patience,
             connecting: args.timeout + Duration::from_millis(args.connections.get() as u64),
@@ -166,7 +228,7 @@ fn measure(args: &Args, address: SocketAddr) -> Result<Report, Failure> {
         progress.tick();
     }
     progress.end();
-    Ok(Report::new(args, connected, &tally))
+    Ok(Report::new(args, work, connected, &tally))
 }
 
 fn cannot_load(error: &io::Error) -> Failure {
@@ -211,7 +273,7 @@ impl Progress {
         };
         let elapsed = u64::try_from(from.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.bar.set_position(if self.by_messages { answered } else { elapsed.min(self.whole) });
-        self.bar.set_prefix(format!("{answered} messages"));
+        self.bar.set_prefix(format!("{answered} answers"));
     }
 
     fn end(&self) {

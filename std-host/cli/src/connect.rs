@@ -1,4 +1,5 @@
-//! `netloom connect`: standard input to a server, its answers to standard output.
+//! `netloom connect`: standard input to a server, its answers to standard output. Over HTTP, in `http.rs`, one request
+//! and its response.
 //!
 //! ```text
 //! stdin -> thread -> 2 chunks -> send queue -> server
@@ -8,6 +9,7 @@
 //! Every arrow holds back the one before it, so a pipe of any length takes the same memory. Nothing waits for
 //! one direction alone, so a server that answers while it is being asked never blocks.
 
+mod http;
 mod input;
 
 use std::future::ready;
@@ -21,26 +23,32 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::exit::{self, Failure};
 use crate::units;
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 use crate::wire::{Moved, Wire, exchange, push};
 use input::{Chunk, Format};
 
-/// Send each line of standard input as a message; print each message received as a line.
+/// Send each line of standard input as a message and print each message received as a line; or one request of HTTP.
 #[derive(clap::Args)]
 #[command(after_help = format!("\
-When the input ends, the answers that are still to come are waited for. It is over when
+tcp: when the input ends, the answers that are still to come are waited for. It is over when
   - as many messages were received as were sent (not with --until-quiet), or
   - nothing was received for --wait seconds, or
   - the server has ended the connection.
 
+http: one request; the body of its response is printed, whatever its status (but see --fail).
+
 Examples:
   netloom connect tcp://127.0.0.1:7000                        type lines; Ctrl-D ends
-  printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000      prints a and b
-  printf 'HELP\\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
+  printf 'a\nb\n' | netloom connect tcp://127.0.0.1:7000      prints a and b
+  printf 'HELP\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
+  netloom connect http://127.0.0.1:8080/status                prints the body
+  netloom connect http://127.0.0.1:8080/ -I                   prints the head
+  netloom connect http://127.0.0.1:8080/echo -d 'a=1' -d b=2  a form
+  netloom connect http://127.0.0.1:8080/echo -d @- -H 'Content-Type: text/plain' < file
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT
+    /// tcp://HOST:PORT or http://HOST[:PORT][/PATH]
     url: Url,
     /// Messages are bytes behind their length in 4 bytes, big-endian; the default.
     #[arg(long, conflicts_with = "lines")]
@@ -60,15 +68,35 @@ pub(crate) struct Args {
     /// Longest message, sent or received.
     #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = units::bytes)]
     max_message: usize,
+    #[command(flatten)]
+    http: http::HttpArgs,
+}
+
+impl Args {
+    /// What is for one scheme is not for the other.
+    fn check(&self) -> Result<(), Failure> {
+        let messages = self.framed || self.lines || self.until_quiet || self.wait.is_some();
+        match self.url.scheme() {
+            Scheme::Tcp if self.http.is_given() => {
+                Err(Failure::usage("an option is for http:// only; --help says which are"))
+            }
+            Scheme::Http if messages => {
+                Err(Failure::usage("--framed, --lines, --wait and --until-quiet are for tcp://"))
+            }
+            Scheme::Tcp | Scheme::Http => Ok(()),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    args.check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        match args.lines {
-            true => talk(args, Lines::new(), Format::Lines).await,
-            false => talk(args, Framing::new(), Format::Framed).await,
+        match (args.url.scheme(), args.lines) {
+            (Scheme::Http, _) => http::fetch(&args.http, &args.url, args.timeout).await,
+            (Scheme::Tcp, true) => talk(args, Lines::new(), Format::Lines).await,
+            (Scheme::Tcp, false) => talk(args, Framing::new(), Format::Framed).await,
         }
     })
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
+use netloom::http::ClientError;
 use netloom::{Code, ConnectError, Error, StartError};
 
 /// For `--help`; the numbers are those of [`Exit`].
@@ -15,10 +16,11 @@ Exit codes:
   3  cannot connect
   4  cannot listen";
 
-/// How it ends if not well. (2 is the command line's, which clap sees to.)
+/// How it ends if not well. (clap sees to most of 2.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Failed = 1,
+    Usage = 2,
     CannotConnect = 3,
     CannotListen = 4,
 }
@@ -36,6 +38,11 @@ impl Failure {
         Self { exit: Exit::Failed, line: line.into() }
     }
 
+    /// The command line asks for what does not go together.
+    pub(crate) fn usage(line: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, line: line.into() }
+    }
+
     /// `code`, about `what`, in words that know more than the code's own.
     pub(crate) fn of(code: Code, what: impl Display, why: impl Display) -> Self {
         Self::new(format!("{} ({}): {what}: {why}", code.name(), code.number()))
@@ -48,13 +55,17 @@ impl Failure {
 
     /// Nothing could be connected to.
     pub(crate) fn connect(error: &ConnectError) -> Self {
-        let way_out = match error.error().code() {
-            Code::ConnectionRefused => "; is a server listening there?",
-            Code::ConnectionTimeout => "; is it the right address, or --timeout too short?",
-            Code::NameNotResolved => "; is the name right?",
-            _ => "",
-        };
+        let way_out = way_out(error.error().code());
         Self { exit: Exit::CannotConnect, line: format!("{error}{way_out}") }
+    }
+
+    /// A request that has no response, or not all of it.
+    pub(crate) fn client(error: &ClientError) -> Self {
+        let code = error.error().code();
+        let unreached =
+            [Code::ConnectionRefused, Code::ConnectionTimeout, Code::NameNotResolved, Code::ConnectionFailed];
+        let exit = if unreached.contains(&code) { Exit::CannotConnect } else { Exit::Failed };
+        Self { exit, line: format!("{error}{}", way_out(code)) }
     }
 
     /// None of many connections was made.
@@ -85,6 +96,16 @@ impl Failure {
     }
 }
 
+/// What a person may look at when there is no connection.
+fn way_out(code: Code) -> &'static str {
+    match code {
+        Code::ConnectionRefused => "; is a server listening there?",
+        Code::ConnectionTimeout => "; is it the right address, or --timeout too short?",
+        Code::NameNotResolved => "; is the name right?",
+        _ => "",
+    }
+}
+
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line)
@@ -97,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_in_the_help() {
-        for exit in [Exit::Failed, Exit::CannotConnect, Exit::CannotListen] {
+        for exit in [Exit::Failed, Exit::Usage, Exit::CannotConnect, Exit::CannotListen] {
             assert!(CODES.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
         }
     }

@@ -3,9 +3,10 @@
 //! | file | its idea |
 //! |---|---|
 //! | `serve.rs` | the demo application, and a table of where it is |
-//! | `connect.rs` | standard input to a server, its answers to standard output |
+//! | `connect.rs` | standard input to a server, its answers to standard output; a request and its response |
 //! | `bench.rs` | a load whose every answer is compared |
 //! | `url.rs` | where a server is |
+//! | `request.rs` | what is asked there over HTTP |
 //! | `units.rs` | seconds and bytes on the command line |
 //! | `wire.rs` | sending without waiting, whatever the size |
 //! | `files.rs` | how many connections the system allows |
@@ -16,6 +17,7 @@ mod bench;
 mod connect;
 mod exit;
 mod files;
+mod request;
 mod serve;
 mod units;
 mod url;
@@ -28,7 +30,9 @@ use tracing::level_filters::LevelFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  netloom serve                                                 framed echo on 127.0.0.1:7000
+  netloom serve                                                 echo on 127.0.0.1:7000, http on :8080
+  netloom serve --files .                                       this folder at http://127.0.0.1:8080/
+  netloom connect http://127.0.0.1:8080/status                  prints what is there
   printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000        prints a and b
   netloom bench tcp://127.0.0.1:7000 --connections 100          how fast is it?";
 

@@ -3,24 +3,36 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use netloom::{Ended, Framing, Server, Stopper};
+use netloom::http::{self, Files, Http1, Request, Sent};
+use netloom::{Builder, Ended, Framing, Server, ServerSession, StartError, Stopper};
+use netloom_demo::web::{self, Web};
 use serde::Serialize;
 
 use crate::exit::{self, Failure};
 use crate::url::{Scheme, Url};
 use crate::{files, units};
 
-/// Serve the demo application: every message comes back.
+/// The port of HTTP unless told otherwise: 80 takes privileges.
+const HTTP_PORT: u16 = 8080;
+
+/// Serve the demo application: a page over HTTP, and an echo of messages over TCP.
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
-  netloom serve                              on 127.0.0.1:7000
+  netloom serve                              on 127.0.0.1:7000 and http://127.0.0.1:8080/
   netloom serve --bind 0.0.0.0 --bind ::     for everybody, by IPv4 and IPv6
-  netloom serve --tcp 0 --json               on a free port, which is the one line on stdout
+  netloom serve --tcp 0 --http 0 --json      on free ports, which are in the one line on stdout
+  netloom serve --files public               the folder at http://127.0.0.1:8080/
+  netloom serve --no-tcp -v                  HTTP only; each request is a line on stderr
+
+With --files, the demo's routes (/plaintext, /json, /status, /events, /stream/N, /echo) stay where they are, and its \
+page at / if the folder has no index.html. Names that begin with a dot, and symbolic links, are not served.
 
 Ctrl-C lets sessions finish for --grace seconds; a second one ends them at once.
 
@@ -32,13 +44,25 @@ pub(crate) struct Args {
     /// The port of framed echo over TCP; 0 picks a free one.
     #[arg(long, value_name = "PORT", default_value_t = netloom_demo::TCP_PORT)]
     tcp: u16,
+    /// No framed echo.
+    #[arg(long, conflicts_with = "tcp")]
+    no_tcp: bool,
+    /// The port of HTTP; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = HTTP_PORT)]
+    http: u16,
+    /// No HTTP.
+    #[arg(long, conflicts_with_all = ["http", "no_tcp"])]
+    no_http: bool,
+    /// Serve the files beneath this folder over HTTP too; index.html stands for its folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "no_http")]
+    files: Option<PathBuf>,
     /// Threads, each with its own sessions [default: one per processor]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Most sessions at a time [default: 65536]
+    /// Most sessions of a service at a time [default: 65536]
     #[arg(long, value_name = "N")]
     max_sessions: Option<usize>,
-    /// Most sessions at a time from one address [default: 16384]
+    /// Most sessions of a service at a time from one address [default: 16384]
     #[arg(long, value_name = "N")]
     max_sessions_per_address: Option<usize>,
     /// Longest message that is taken [default: 1M]
@@ -71,6 +95,16 @@ const FRAMED_ECHO: Service = Service {
     example: |url| format!("echo hello | netloom connect {url}"),
 };
 
+const DEMO: Service = Service {
+    scheme: Scheme::Http,
+    application: "demo",
+    does: "a page, JSON, events, echo",
+    option: "--http",
+    example: |url| format!("netloom connect {url}"),
+};
+
+const FILES: Service = Service { application: "files", does: "a folder's files, and the demo", ..DEMO };
+
 /// A service that accepts connections.
 struct Running {
     service: &'static Service,
@@ -102,20 +136,67 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     runtime.block_on(async {
         // Before anybody can know that we are there.
         let mut signals = Signals::new().map_err(|error| Failure::new(format!("no signals: {error}")))?;
-        let running = [start_echo(args)?];
+        let mut running = Vec::new();
+        if !args.no_tcp {
+            running.push(start_echo(args)?);
+        }
+        if !args.no_http {
+            running.push(start_demo(args)?);
+        }
         announce(args, &running).map_err(|error| Failure::new(format!("cannot print: {error}")))?;
         signals.next().await;
-        let ended = drain(running.into(), args.grace, &mut signals).await;
+        let ended = drain(running, args.grace, &mut signals).await;
         eprintln!("drained {}, aborted {}", ended.drained, ended.aborted);
         Ok(())
     })
 }
 
 fn start_echo(args: &Args) -> Result<Running, Failure> {
-    let service = &FRAMED_ECHO;
+    Running::new(&FRAMED_ECHO, builder(args, args.tcp).start(Framing::new, netloom_demo::echo))
+}
+
+fn start_demo(args: &Args) -> Result<Running, Failure> {
+    // Once in the life of the process.
+    let host = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).leak();
+    let web = Arc::new(Web::new(host));
+    let builder = builder(args, args.http);
+    match &args.files {
+        None => {
+            let serve = async move |session: &mut ServerSession<Http1>| {
+                let app = http::log(web.routes(web::page));
+                web.count(session, &app).await
+            };
+            Running::new(&DEMO, builder.start(codec, serve))
+        }
+        Some(folder) => {
+            let files = Files::new(folder)
+                .map_err(|error| Failure::usage(format!("--files {}: {error}", folder.display())))?;
+            let serve = async move |session: &mut ServerSession<Http1>| {
+                let files = async |request: Request<'_>| file_or_page(&files, request).await;
+                let app = http::log(web.routes(http::compress(files)));
+                web.count(session, &app).await
+            };
+            Running::new(&FILES, builder.start(codec, serve))
+        }
+    }
+}
+
+fn codec() -> Http1 {
+    Http1::new().date(http::date)
+}
+
+/// A file; where there is none, the demo's page is there.
+async fn file_or_page(files: &Files, mut request: Request<'_>) -> netloom::Result<Sent> {
+    match files.serve(request.lend()).await {
+        Err(error) if error.wire() == 404 => web::page(request).await,
+        sent => sent,
+    }
+}
+
+fn builder(args: &Args, port: u16) -> Builder {
     let mut builder = Server::builder().workers(workers(args));
     for address in &args.bind {
-        builder = builder.tcp((*address, args.tcp));
+        builder = builder.tcp((*address, port));
     }
     if let Some(sessions) = args.max_sessions {
         builder = builder.sessions_max(sessions);
@@ -126,8 +207,7 @@ fn start_echo(args: &Args) -> Result<Running, Failure> {
     if let Some(bytes) = args.max_message {
         builder = builder.message_max(bytes);
     }
-    let server = builder.start(Framing::new, netloom_demo::echo);
-    Ok(Running { service, server: server.map_err(|error| Failure::start(&error, service.option))? })
+    builder
 }
 
 fn workers(args: &Args) -> usize {
@@ -135,6 +215,11 @@ fn workers(args: &Args) -> usize {
 }
 
 impl Running {
+    fn new(service: &'static Service, started: Result<Server, StartError>) -> Result<Self, Failure> {
+        let server = started.map_err(|error| Failure::start(&error, service.option))?;
+        Ok(Self { service, server })
+    }
+
     fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         let service = self.service;
         self.server.addresses().iter().map(|address: &SocketAddr| {

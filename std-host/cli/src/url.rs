@@ -1,45 +1,87 @@
-//! Where a server is: `tcp://HOST:PORT`.
+//! Where a server is: `tcp://HOST:PORT`, `http://HOST[:PORT][/PATH]`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What is spoken underneath.
+/// What is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Tcp,
+    Http,
 }
 
 impl Scheme {
-    const ALL: &[Self] = &[Self::Tcp];
+    const ALL: &[Self] = &[Self::Tcp, Self::Http];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
+
+    /// RFC 9110, 4.2.1.
+    const fn port(self) -> Option<u16> {
+        match self {
+            Self::Tcp => None,
+            Self::Http => Some(80),
+        }
+    }
+
+    const fn form(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp://HOST:PORT",
+            Self::Http => "http://HOST[:PORT][/PATH]",
         }
     }
 }
 
-/// A scheme and an address; a value that exists has both.
+/// A scheme, an address, and for HTTP what is asked for there; a value that exists has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     scheme: Scheme,
     /// `HOST:PORT`, an IPv6 address in brackets.
     address: String,
+    /// `HOST`, with the port if that is not the scheme's.
+    authority: String,
+    /// The path and the query, as they are sent; empty without.
+    target: String,
 }
 
 impl Url {
+    /// What is at an address: all of it, or the path `/`.
     pub(crate) fn new(scheme: Scheme, address: impl fmt::Display) -> Self {
-        Self { scheme, address: address.to_string() }
+        let target = if scheme == Scheme::Http { "/" } else { "" };
+        Self {
+            scheme,
+            address: address.to_string(),
+            authority: address.to_string(),
+            target: target.to_owned(),
+        }
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
+
+    /// RFC 9110, 7.2: what stands in `Host`.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// RFC 9112, 3.2.1: what stands in the request line.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.name(), self.address)
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.target)
     }
 }
 
@@ -47,16 +89,35 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((scheme, address)) = text.split_once("://") else {
-            return Err(format!("a URL begins with a scheme: tcp://{text}"));
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(format!("a URL begins with a scheme: tcp://{text} or http://{text}"));
         };
+        if scheme.eq_ignore_ascii_case("https") {
+            return Err("https is not spoken yet; http is".to_owned());
+        }
         let Some(&scheme) = Scheme::ALL.iter().find(|known| known.name().eq_ignore_ascii_case(scheme)) else {
             let known: Vec<_> = Scheme::ALL.iter().map(|known| known.name()).collect();
-            return Err(format!("no such scheme: {scheme}; there is {}", known.join(", ")));
+            return Err(format!("no such scheme: {scheme}; there are {}", known.join(", ")));
         };
-        let address = address.strip_suffix('/').unwrap_or(address);
-        let form = || format!("not of the form {}://HOST:PORT", scheme.name());
-        let (host, port) = address.rsplit_once(':').ok_or_else(form)?;
+        let (authority, target) = match scheme {
+            Scheme::Tcp => (rest.strip_suffix('/').unwrap_or(rest), String::new()),
+            Scheme::Http => {
+                let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+                (authority, self::target(target)?)
+            }
+        };
+        let form = || format!("not of the form {}", scheme.form());
+        if authority.contains('@') {
+            return Err(format!("{}; names and passwords do not stand in it", form()));
+        }
+        let (host, port) = match (authority.rsplit_once(':'), scheme.port()) {
+            (Some((host, "")), Some(default)) => (host, Port::Default(default)),
+            // The last colon may be one of the address.
+            (Some((_, end)), Some(default)) if end.ends_with(']') => (authority, Port::Default(default)),
+            (None, Some(default)) => (authority, Port::Default(default)),
+            (Some((host, port)), _) => (host, Port::Given(port)),
+            (None, None) => return Err(form()),
+        };
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let name = bracketed.unwrap_or(host);
         if name.is_empty() || name.contains(['[', ']', '/', '@', ' ']) {
@@ -65,11 +126,42 @@ impl FromStr for Url {
         if bracketed.is_none() && host.contains(':') {
             return Err(format!("an IPv6 address is in brackets: {}://[::1]:7000", scheme.name()));
         }
-        match port.parse::<u16>() {
-            Ok(1..) => Ok(Self::new(scheme, address)),
-            _ => Err(format!("a port is a number from 1 to 65535, not {port:?}")),
+        let port = port.number()?;
+        let authority = match scheme.port() == Some(port) {
+            true => host.to_owned(),
+            false => format!("{host}:{port}"),
+        };
+        Ok(Self { scheme, address: format!("{host}:{port}"), authority, target })
+    }
+}
+
+enum Port<'a> {
+    Default(u16),
+    Given(&'a str),
+}
+
+impl Port<'_> {
+    fn number(&self) -> Result<u16, String> {
+        match *self {
+            Self::Default(port) => Ok(port),
+            Self::Given(text) => match text.parse() {
+                Ok(port @ 1..) => Ok(port),
+                _ => Err(format!("a port is a number from 1 to 65535, not {text:?}")),
+            },
         }
     }
+}
+
+/// What is asked for: a fragment is not for servers (RFC 9110, 4.2.5), and no path is `/`.
+fn target(text: &str) -> Result<String, String> {
+    let text = text.split_once('#').map_or(text, |(front, _)| front);
+    if let Some(bad) = text.chars().find(|c| !c.is_ascii_graphic()) {
+        let mut bytes = [0; 4];
+        let escaped: String =
+            bad.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")).collect();
+        return Err(format!("{bad:?} in a path or query is written {escaped}"));
+    }
+    Ok(if text.starts_with('/') { text.to_owned() } else { format!("/{text}") })
 }
 
 #[cfg(test)]
@@ -90,6 +182,27 @@ mod tests {
     }
 
     #[test]
+    fn a_url_of_http_has_a_port_and_a_path_also_if_it_does_not_say_so() {
+        for (text, address, authority, target) in [
+            ("http://example.org", "example.org:80", "example.org", "/"),
+            ("HTTP://example.org:80/", "example.org:80", "example.org", "/"),
+            ("http://example.org:/a", "example.org:80", "example.org", "/a"),
+            ("http://127.0.0.1:8080/a?b=c:d@e", "127.0.0.1:8080", "127.0.0.1:8080", "/a?b=c:d@e"),
+            ("http://[::1]", "[::1]:80", "[::1]", "/"),
+            ("http://[::1]:8080?q#fragment", "[::1]:8080", "[::1]:8080", "/?q"),
+            ("http://a#b", "a:80", "a", "/"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!(
+                (url.address(), url.authority(), url.target()),
+                (address, authority, target),
+                "{text}"
+            );
+            assert_eq!(url.to_string(), format!("http://{authority}{target}"));
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named() {
         for (text, named) in [
             ("127.0.0.1:7000", "tcp://127.0.0.1:7000"),
@@ -100,6 +213,16 @@ mod tests {
             ("tcp://::1:7000", "brackets"),
             ("tcp://a:0", "65535"),
             ("tcp://a:70000", "\"70000\""),
+            ("https://a/", "not spoken yet"),
+            ("http://", "http://HOST"),
+            ("http:///a", "http://HOST"),
+            ("http://:80/a", "http://HOST"),
+            ("http://::1/", "brackets"),
+            ("http://a:0/", "65535"),
+            ("http://a:b/", "\"b\""),
+            ("http://name:word@a/", "passwords"),
+            ("http://a/b c", "%20"),
+            ("http://a/\u{fc}", "%C3%BC"),
         ] {
             let error = text.parse::<Url>().unwrap_err();
             assert!(error.contains(named), "{text}: {error}");

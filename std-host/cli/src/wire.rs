@@ -42,6 +42,14 @@ impl<C: Codec> Codec for Wire<C> {
         Ok(&[])
     }
 
+    fn under_way(&self) -> bool {
+        self.0.under_way()
+    }
+
+    fn finished(&mut self) -> bool {
+        self.0.finished()
+    }
+
     fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
         self.0.close(why, out);
     }

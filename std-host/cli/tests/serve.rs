@@ -13,7 +13,7 @@ fn the_one_line_of_json_tells_where_to_connect_and_a_pipe_gets_its_answers() {
     let serving = Serving::start(&[]);
     assert_eq!(serving.report["workers"], 2);
     assert_eq!(serving.report["pid"], serving.child.id());
-    let endpoint = &serving.report["endpoints"][0];
+    let endpoint = serving.endpoint("tcp");
     assert_eq!((&endpoint["protocol"], &endpoint["application"]), (&"tcp".into(), &"echo".into()));
     let output = run(&["connect", serving.url()], "a\nb\n");
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"a\nb\n"[..]));
@@ -22,7 +22,8 @@ fn the_one_line_of_json_tells_where_to_connect_and_a_pipe_gets_its_answers() {
 
 #[test]
 fn each_address_is_a_row_of_the_table_with_a_line_to_try() {
-    let mut command = netloom(&["serve", "--tcp", "0", "--bind", "127.0.0.1", "--bind", "0.0.0.0"]);
+    let mut command =
+        netloom(&["serve", "--no-http", "--tcp", "0", "--bind", "127.0.0.1", "--bind", "0.0.0.0"]);
     let mut child = command.spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let (mut table, mut line) = (String::new(), String::new());
@@ -47,7 +48,7 @@ fn a_port_in_use_is_named_with_the_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     for json in [&[][..], &["--json"]] {
-        let mut command = netloom(&["serve", "--tcp", &address.port().to_string()]);
+        let mut command = netloom(&["serve", "--no-http", "--tcp", &address.port().to_string()]);
         let output = command.args(json).output().unwrap();
         let line = one_line(&output, 4);
         for part in ["netloom: bind_failed (-662)", &address.to_string(), "os error", "--tcp 0"] {

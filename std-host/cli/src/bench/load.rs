@@ -5,6 +5,7 @@ use std::io;
 use std::iter::StepBy;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,14 +13,14 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use netloom::{ClientSession, Code, Framing, Heap, Options, Session, Tcp, Timeouts, TokioClock};
+use netloom::{ClientSession, Codec, Heap, Options, Session, Tcp, Timeouts, TokioClock};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant as TokioInstant, timeout};
 
-use super::message::Message;
-use crate::wire::{Moved, Wire, exchange, push};
+use super::{echo, http};
+use crate::wire::Wire;
 
 /// Connections that are being made at the same time.
 const CONNECTING: usize = 64;
@@ -70,6 +71,12 @@ pub(super) struct Tally {
     /// Nanoseconds from sending to the answer.
     pub(super) latency: Histogram<u64>,
     pub(super) mismatches: u64,
+    /// Bytes of the answers.
+    pub(super) bytes: u64,
+    /// Answers that say themselves that they are none.
+    pub(super) failures: u64,
+    pub(super) other_lengths: u64,
+    pub(super) reconnects: u64,
     /// Connections that ended before all was answered.
     pub(super) errors: u64,
     pub(super) first_error: Option<String>,
@@ -81,13 +88,27 @@ impl Tally {
     pub(super) fn new() -> Self {
         // One nanosecond to a minute, three digits; the bounds are constants that it takes.
         let latency = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("legal bounds");
-        Self { latency, mismatches: 0, errors: 0, first_error: None, elapsed: Duration::ZERO }
+        Self {
+            latency,
+            mismatches: 0,
+            bytes: 0,
+            failures: 0,
+            other_lengths: 0,
+            reconnects: 0,
+            errors: 0,
+            first_error: None,
+            elapsed: Duration::ZERO,
+        }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         // Both were made by `new`, so all values fit.
         self.latency.add(&other.latency).expect("the same bounds");
         self.mismatches += other.mismatches;
+        self.bytes += other.bytes;
+        self.failures += other.failures;
+        self.other_lengths += other.other_lengths;
+        self.reconnects += other.reconnects;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
         self.elapsed = self.elapsed.max(other.elapsed);
@@ -101,13 +122,26 @@ impl Tally {
     }
 }
 
+/// What is asked of the server.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// To send messages of that length back.
+    Echo {
+        size: usize,
+    },
+    Http(Arc<http::Question>),
+}
+
+/// What a connection does until its end, or why that came early.
+type LocalBoxFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+
 /// What a thread is to do.
 pub(super) struct Load {
     pub(super) address: SocketAddr,
     /// Its connections.
     pub(super) numbers: StepBy<Range<usize>>,
     pub(super) in_flight: usize,
-    pub(super) size: usize,
+    pub(super) work: Work,
     pub(super) messages: Option<u64>,
     pub(super) patience: Duration,
     /// For all connections together.
@@ -177,16 +211,23 @@ impl Load {
     async fn work(&self, streams: Vec<(usize, TcpStream)>, span: Span, tally: &Rc<RefCell<Tally>>) {
         let mut running = JoinSet::new();
         for (number, stream) in streams {
-            let connection = Connection {
-                session: self.session(stream),
-                message: Message::new(number, self.size),
+            let job = Job {
                 in_flight: self.in_flight as u64,
                 messages: self.messages.unwrap_or(u64::MAX),
                 span,
                 tally: tally.clone(),
                 counts: self.counts.clone(),
             };
-            running.spawn_local(connection.run());
+            let tally = tally.clone();
+            let work: LocalBoxFuture = match &self.work {
+                Work::Echo { size } => Box::pin(echo::Connection::new(stream, number, *size, job).run()),
+                Work::Http(question) => Box::pin(http::run(stream, self.address, question.clone(), job)),
+            };
+            running.spawn_local(async move {
+                if let Err(why) = work.await {
+                    tally.borrow_mut().fail(1, || why);
+                }
+            });
         }
         let (mut seen, mut since) = (self.counts.answered(), Instant::now());
         let tick = (self.patience / 8).max(Duration::from_millis(1));
@@ -210,90 +251,71 @@ impl Load {
             }
         }
     }
-
-    /// As [`Connector`](netloom::Connector) makes them, but with queues for what is in flight and no more.
-    fn session(&self, stream: TcpStream) -> ClientSession<Wire<Framing>> {
-        let unit = self.size.saturating_add(64);
-        let first = unit.saturating_mul(self.in_flight).clamp(QUEUE.0, QUEUE.1);
-        let queue = || Heap::new(first, unit.max(first));
-        // It is not for answers to be waited for here, but in `work`.
-        let timeouts = Timeouts { idle: Duration::MAX, closing: Duration::from_secs(1), ..Timeouts::DEFAULT };
-        let options = Options { message_max: self.size.max(QUEUE.0), timeouts };
-        let clock = TokioClock::new(TokioInstant::now());
-        Session::open(Tcp::new(stream), Wire(Framing::new()), (queue(), queue()), clock, options)
-    }
 }
 
-/// One connection: as many messages in flight as it may have.
-struct Connection {
-    session: ClientSession<Wire<Framing>>,
-    message: Message,
-    in_flight: u64,
-    messages: u64,
-    span: Span,
+/// What a connection is to do, and where it counts.
+pub(super) struct Job {
+    pub(super) in_flight: u64,
+    pub(super) messages: u64,
+    pub(super) span: Span,
     tally: Rc<RefCell<Tally>>,
     counts: Arc<Counts>,
 }
 
-impl Connection {
-    async fn run(mut self) {
-        let ended = self.talk().await;
-        if let Err(error) = ended {
-            self.tally.borrow_mut().fail(1, || error.to_string());
+impl Job {
+    /// Whether nothing more is to be sent.
+    #[inline]
+    pub(super) fn is_late(&self, now: Instant, sent: u64) -> bool {
+        sent == self.messages || self.span.until.is_some_and(|until| now >= until)
+    }
+
+    /// An answer came at `now`.
+    #[inline]
+    pub(super) fn count(&self, now: Instant, took: Duration, answer: Answered) {
+        Counts::one_more(&self.counts.answered);
+        let mut tally = self.tally.borrow_mut();
+        tally.mismatches += u64::from(!answer.is_right);
+        if now >= self.span.from && self.span.until.is_none_or(|until| now < until) {
+            tally.latency.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            tally.elapsed = now - self.span.from;
+            tally.bytes += answer.bytes;
+            tally.failures += u64::from(answer.is_failure);
+            tally.other_lengths += u64::from(answer.other_length);
         }
     }
 
-    async fn talk(&mut self) -> netloom::Result<()> {
-        let mut now = Instant::now();
-        let mut sent_at = vec![now; self.in_flight as usize].into_boxed_slice();
-        let (mut sent, mut answered) = (0, 0);
-        // Bytes of the message at hand that are queued.
-        let mut queued = self.message.frame().len();
-        loop {
-            loop {
-                if queued == self.message.frame().len() {
-                    let late = self.span.until.is_some_and(|until| now >= until);
-                    if late || sent == self.messages || sent - answered == self.in_flight {
-                        break;
-                    }
-                    self.message.number(sent);
-                    sent_at[(sent % self.in_flight) as usize] = now;
-                    (sent, queued) = (sent + 1, 0);
-                }
-                let pushed = push(&mut self.session, &self.message.frame()[queued..]);
-                queued += pushed;
-                if pushed == 0 {
-                    break;
-                }
-            }
-            if sent == answered {
-                return self.session.close().await;
-            }
-            let rest = &self.message.frame()[queued..];
-            let receiving =
-                exchange(&mut self.session, rest, |answer| self.message.is_answered(answered, answer));
-            match receiving.await? {
-                Moved::Received(matches) => {
-                    now = Instant::now();
-                    let took = now - sent_at[(answered % self.in_flight) as usize];
-                    answered += 1;
-                    Counts::one_more(&self.counts.answered);
-                    self.span.count(now, took, matches, &mut self.tally.borrow_mut());
-                }
-                Moved::Pushed(more) => queued += more,
-                Moved::Ended => return Err(Code::ConnectionClosed.into()),
-            }
-        }
+    /// The connection was made again.
+    pub(super) fn reconnected(&self) {
+        self.tally.borrow_mut().reconnects += 1;
     }
 }
 
-impl Span {
-    #[inline]
-    fn count(&self, now: Instant, took: Duration, matches: bool, tally: &mut Tally) {
-        tally.mismatches += u64::from(!matches);
-        if now >= self.from && self.until.is_none_or(|until| now < until) {
-            tally.latency.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-            tally.elapsed = now - self.from;
-        }
-    }
+/// What is counted of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    /// Of message or body.
+    pub(super) bytes: u64,
+    pub(super) is_right: bool,
+    /// It says itself that it is none: a status that is not 2xx.
+    pub(super) is_failure: bool,
+    /// It is not as long as the first, where answers differ.
+    pub(super) other_length: bool,
+}
+
+/// A session as [`Connector`](netloom::Connector) makes them, but with queues for what is in flight and no more:
+/// `first` bytes to begin with, and room for one `unit`.
+pub(super) fn session<C: Codec>(
+    stream: TcpStream,
+    codec: C,
+    first: usize,
+    unit: usize,
+    message_max: usize,
+) -> ClientSession<Wire<C>> {
+    let first = first.clamp(QUEUE.0, QUEUE.1);
+    let queue = || Heap::new(first, unit.max(first));
+    // It is not for answers to be waited for here, but in `work`.
+    let timeouts = Timeouts { idle: Duration::MAX, closing: Duration::from_secs(1), ..Timeouts::DEFAULT };
+    let options = Options { message_max: message_max.max(QUEUE.0), timeouts };
+    let clock = TokioClock::new(TokioInstant::now());
+    Session::open(Tcp::new(stream), Wire(codec), (queue(), queue()), clock, options)
 }

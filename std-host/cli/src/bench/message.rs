@@ -46,6 +46,11 @@ impl Message {
         &self.frame
     }
 
+    /// Bytes without the length.
+    pub(super) fn size(&self) -> usize {
+        self.frame.len() - HEADER
+    }
+
     /// Whether `answer` is what was sent with that number, byte for byte.
     #[inline]
     pub(super) fn is_answered(&self, number: u64, answer: &[u8]) -> bool {

@@ -8,7 +8,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::Args;
-use super::load::Tally;
+use super::http::Question;
+use super::load::{Tally, Work};
 use crate::exit::Failure;
 
 /// What `--json` prints; the names are a contract.
@@ -17,7 +18,7 @@ pub(super) struct Report {
     url: String,
     connections: usize,
     in_flight: usize,
-    size: usize,
+    size: u64,
     seconds: f64,
     messages: u64,
     rate: f64,
@@ -27,6 +28,24 @@ pub(super) struct Report {
     failed_connections: usize,
     errors: u64,
     first_error: Option<String>,
+    #[serde(flatten)]
+    http: Option<Http>,
+}
+
+/// What is told of HTTP only. Everything else is told of it too: `messages` are answers, `size` is the length of the
+/// first answer's body.
+#[derive(Debug, Serialize)]
+struct Http {
+    method: String,
+    /// Of the first answer.
+    status: u16,
+    /// What every answer was compared by.
+    compared: &'static str,
+    /// Bytes of bodies.
+    bytes: u64,
+    non_2xx: u64,
+    other_lengths: u64,
+    reconnects: u64,
 }
 
 /// In microseconds.
@@ -50,25 +69,45 @@ fn micros(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1000.0
 }
 
+impl Http {
+    fn new(question: &Question, tally: &Tally) -> Self {
+        Self {
+            method: question.method.clone(),
+            status: question.first.status,
+            compared: question.check.name(),
+            bytes: tally.bytes,
+            non_2xx: tally.failures,
+            other_lengths: tally.other_lengths,
+            reconnects: tally.reconnects,
+        }
+    }
+}
+
 impl Report {
-    pub(super) fn new(args: &Args, connected: usize, tally: &Tally) -> Self {
+    pub(super) fn new(args: &Args, work: &Work, connected: usize, tally: &Tally) -> Self {
         let elapsed = if args.messages.is_some() { tally.elapsed } else { args.duration };
         let (messages, seconds) = (tally.latency.len(), elapsed.as_secs_f64());
         let rate = if seconds > 0.0 { messages as f64 / seconds } else { 0.0 };
+        let bytes_per_s = if seconds > 0.0 { tally.bytes as f64 / seconds } else { 0.0 };
+        let (size, http) = match work {
+            Work::Echo { size } => (*size as u64, None),
+            Work::Http(question) => (question.first.length, Some(Http::new(question, tally))),
+        };
         Self {
             url: args.url.to_string(),
             connections: connected,
-            in_flight: args.in_flight.get(),
-            size: args.size,
+            in_flight: args.in_flight(),
+            size,
             seconds,
             messages,
             rate: rate.round(),
-            mb_per_s: (rate * args.size as f64 / 1e4).round() / 100.0,
+            mb_per_s: (bytes_per_s / 1e4).round() / 100.0,
             latency_us: Latency::new(&tally.latency),
             mismatches: tally.mismatches,
             failed_connections: args.connections.get() - connected,
             errors: tally.errors,
             first_error: tally.first_error.clone(),
+            http,
         }
     }
 
@@ -87,12 +126,13 @@ impl Report {
     fn table(&self) -> Table {
         let load = format!("{} x {} in flight, {} B", self.connections, self.in_flight, self.size);
         let latency = &self.latency_us;
-        let mut rows = vec![
-            ("server", self.url.clone()),
-            ("load", load),
-            ("messages", format!("{} in {:.2} s", self.messages, self.seconds)),
-            ("rate", format!("{:.0} messages/s, {:.2} MB/s", self.rate, self.mb_per_s)),
-        ];
+        let noun = if self.http.is_some() { "answers" } else { "messages" };
+        let mut rows = vec![("server", self.url.clone()), ("load", load)];
+        if let Some(http) = &self.http {
+            rows.push(("first answer", format!("{} to {}", http.status, http.method)));
+        }
+        rows.push((noun, format!("{} in {:.2} s", self.messages, self.seconds)));
+        rows.push(("rate", format!("{:.0} {noun}/s, {:.2} MB/s", self.rate, self.mb_per_s)));
         for (name, value) in [
             ("latency p50", latency.p50),
             ("p90", latency.p90),
@@ -102,7 +142,22 @@ impl Report {
         ] {
             rows.push((name, format!("{value:.1} µs")));
         }
-        rows.push(("wrong answers", self.mismatches.to_string()));
+        match &self.http {
+            Some(http) => {
+                let wrong = format!("{}, compared by {}", self.mismatches, http.compared);
+                rows.push(("wrong answers", wrong));
+                for (name, count) in [
+                    ("not 2xx", http.non_2xx),
+                    ("of other length", http.other_lengths),
+                    ("connected again", http.reconnects),
+                ] {
+                    if count > 0 {
+                        rows.push((name, count.to_string()));
+                    }
+                }
+            }
+            None => rows.push(("wrong answers", self.mismatches.to_string())),
+        }
         if self.failed_connections > 0 {
             rows.push(("not connected", self.failed_connections.to_string()));
         }

@@ -35,7 +35,7 @@ pub(crate) fn one_line(output: &Output, code: i32) -> String {
     line
 }
 
-/// A running `netloom serve` on a free port of 127.0.0.1; killed when dropped.
+/// A running `netloom serve` on free ports of 127.0.0.1; killed when dropped.
 pub(crate) struct Serving {
     pub(crate) child: Child,
     pub(crate) stdout: BufReader<ChildStdout>,
@@ -44,7 +44,12 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut command = netloom(&["serve", "--tcp", "0", "--workers", "2", "--json"]);
+        let mut command = netloom(&["serve", "--workers", "2", "--json"]);
+        for (port, without) in [("--tcp", "--no-tcp"), ("--http", "--no-http")] {
+            if !args.contains(&without) {
+                command.args([port, "0"]);
+            }
+        }
         let mut child = command.args(args).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -53,8 +58,19 @@ impl Serving {
         Self { child, stdout, report }
     }
 
+    /// Of the framed echo.
     pub(crate) fn url(&self) -> &str {
-        self.report["endpoints"][0]["url"].as_str().unwrap()
+        self.endpoint("tcp")["url"].as_str().unwrap()
+    }
+
+    /// What is behind the slash at the end of the demo's URL.
+    pub(crate) fn http(&self, path: &str) -> String {
+        format!("{}{path}", self.endpoint("http")["url"].as_str().unwrap())
+    }
+
+    pub(crate) fn endpoint(&self, protocol: &str) -> &serde_json::Value {
+        let mut endpoints = self.report["endpoints"].as_array().unwrap().iter();
+        endpoints.find(|endpoint| endpoint["protocol"] == protocol).unwrap()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -78,12 +94,12 @@ impl Drop for Serving {
 }
 
 /// A server of our own on threads of its own: `serve` has each connection. Returns its URL.
-pub(crate) fn server(serve: fn(TcpStream) -> io::Result<()>) -> String {
+pub(crate) fn server(serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let stream = stream.unwrap();
+            let (stream, serve) = (stream.unwrap(), serve.clone());
             thread::spawn(move || serve(stream));
         }
     });
