@@ -41,7 +41,7 @@
 //! | [`storage`] | lent blocks, counted and capped |
 //! | [`check`] | checkers of bytes |
 //! | [`codecs`] | toy codecs |
-//! | [`reference`] | a reader of HTTP responses, to judge ours by |
+//! | [`mod@reference`] | a reader of HTTP responses, to judge ours by |
 //! | `ethernet`, `time` | frames between embassy-net stacks; feature `embassy` |
 //! | [`scenarios`] | what netloom itself is tested with |
 //!
