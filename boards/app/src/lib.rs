@@ -5,7 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`assets`] | the page's files |
-//! | [`echo`] | sends framed messages back |
+//! | [`mod@echo`] | sends framed messages back |
 //! | [`web`] | answers HTTP: a page, and one route for everything that the library does |
 #![no_std]
 #![forbid(unsafe_code)]
