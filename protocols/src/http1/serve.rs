@@ -9,7 +9,7 @@ use super::server::{DRAIN_MAX, Found, Http1};
 
 /// Answers every request by `app`, until the connection ends.
 ///
-/// An error of `app` becomes an answer of its [status](Error::wire), 500 if it has none, as problem details that say
+/// An error of `app` becomes an answer of its [status](netloom_core::Error::wire), 500 if it has none, as problem details that say
 /// no more than that; the connection lives on if the framing allows. An answer that was begun and not ended closes
 /// the connection, so that the client can tell.
 ///
