@@ -339,6 +339,21 @@ impl<'a> Outbox<'a> {
         Ok(())
     }
 
+    /// Writes all of `parts`, one behind the other, or none of them: cheaper than one by one.
+    ///
+    /// # Errors
+    /// [`Code::BufferFull`].
+    #[inline]
+    pub fn put_all<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<()> {
+        let mut room = self.take(parts.iter().map(|part| part.len()).sum())?;
+        for part in parts {
+            let (to, rest) = room.split_at_mut(part.len());
+            to.copy_from_slice(part);
+            room = rest;
+        }
+        Ok(())
+    }
+
     /// The next `n` bytes to write in place, or [`Code::BufferFull`]. Their content is arbitrary.
     #[inline]
     pub fn take(&mut self, n: usize) -> Result<&mut [u8]> {

@@ -12,7 +12,7 @@ use super::method::Method;
 use super::scan::Scan;
 use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
 use super::status::reason;
-use super::to_fields::{FieldWriter, ToFields, check_value, put_decimal, put_field};
+use super::to_fields::{FieldWriter, ToFields, check_value, put_number};
 use super::write::{Content, fill, put_chunk, put_last_chunk};
 
 /// Unread bytes of a request's body that are read and thrown away so that the connection can be used again; with more
@@ -289,8 +289,7 @@ impl Http1 {
     }
 
     fn put_head(&self, head: &ResponseHead<'_>, persists: bool, out: &mut Outbox<'_>) -> Result<()> {
-        put_status(head.status, out)?;
-        self.put_date(out)?;
+        self.put_front(head.status, out)?;
         match (persists, self.version) {
             (false, _) => out.put(b"connection: close\r\n")?,
             (true, Version::Http10) => out.put(b"connection: keep-alive\r\n")?,
@@ -298,15 +297,22 @@ impl Http1 {
         }
         if !head.content_type.is_empty() {
             check_value(head.content_type.as_bytes())?;
-            put_field("content-type", head.content_type.as_bytes(), out)?;
+            out.put_all([b"content-type: ", head.content_type.as_bytes(), b"\r\n"])?;
         }
         head.fields.put(&mut FieldWriter::new(out))
     }
 
-    fn put_date(&self, out: &mut Outbox<'_>) -> Result<()> {
+    /// Status line and date.
+    fn put_front(&self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
         match self.date.and_then(|date| date()) {
-            Some(date) => put_field("date", date.as_bytes(), out),
-            None => Ok(()),
+            Some(date) if status == 200 => {
+                out.put_all([b"HTTP/1.1 200 OK\r\ndate: ", date.as_bytes(), b"\r\n"])
+            }
+            Some(date) => {
+                put_status(status, out)?;
+                out.put_all([b"date: ", date.as_bytes(), b"\r\n"])
+            }
+            None => put_status(status, out),
         }
     }
 
@@ -322,11 +328,9 @@ impl Http1 {
             out.put(b"\r\n")?;
             return Ok(&[]);
         }
-        out.put(b"content-length: ")?;
         match content {
             Content::Bytes(bytes) => {
-                put_decimal(bytes.len() as u64, out)?;
-                out.put(b"\r\n\r\n")?;
+                put_number(b"content-length: ", bytes.len() as u64, b"\r\n\r\n", out)?;
                 if self.method == Method::Head {
                     return Ok(&[]);
                 }
@@ -334,6 +338,7 @@ impl Http1 {
                 Ok(bytes)
             }
             Content::Fill(content) => {
+                out.put(b"content-length: ")?;
                 let length = fill(content, out)?;
                 match self.method {
                     Method::Head => out.take_back(length),
@@ -349,11 +354,7 @@ impl Http1 {
         self.put_head(head, self.persists_behind(head) && outgoing != Outgoing::UntilClose, out)?;
         match (length, self.version) {
             _ if !has_content(head.status) => {}
-            (Some(length), _) => {
-                out.put(b"content-length: ")?;
-                put_decimal(length, out)?;
-                out.put(b"\r\n")?;
-            }
+            (Some(length), _) => put_number(b"content-length: ", length, b"\r\n", out)?,
             (None, Version::Http11) => out.put(b"transfer-encoding: chunked\r\n")?,
             (None, Version::Http10) => {}
         }
@@ -439,8 +440,7 @@ impl Codec for Http1 {
                 out.put(b"\r\n")?;
             }
             Message::Upgrade(fields) => {
-                put_status(101, out)?;
-                self.put_date(out)?;
+                self.put_front(101, out)?;
                 out.put(b"connection: upgrade\r\n")?;
                 fields.put(&mut FieldWriter::new(out))?;
                 out.put(b"\r\n")?;
@@ -516,16 +516,14 @@ impl Codec for Http1 {
 
 impl Http1 {
     fn put_goodbye(&self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
-        put_status(status, out)?;
-        self.put_date(out)?;
+        self.put_front(status, out)?;
         out.put(b"connection: close\r\n")?;
         if status == 503 || status == 429 {
             out.put(b"retry-after: 1\r\n")?;
         }
         let text = if self.method == Method::Head && self.owes() { "" } else { reason(status) };
-        out.put(b"content-type: text/plain\r\ncontent-length: ")?;
-        put_decimal(reason(status).len() as u64 + 1, out)?;
-        out.put(b"\r\n\r\n")?;
+        let length = reason(status).len() as u64 + 1;
+        put_number(b"content-type: text/plain\r\ncontent-length: ", length, b"\r\n\r\n", out)?;
         out.put(text.as_bytes())?;
         out.put(if text.is_empty() { b"" } else { b"\n" })
     }
@@ -568,9 +566,6 @@ fn put_status(status: u16, out: &mut Outbox<'_>) -> Result<()> {
     if status == 200 {
         return out.put(b"HTTP/1.1 200 OK\r\n");
     }
-    out.put(b"HTTP/1.1 ")?;
-    put_decimal(u64::from(status.clamp(100, 999)), out)?;
-    out.put(b" ")?;
-    out.put(reason(status).as_bytes())?;
-    out.put(b"\r\n")
+    put_number(b"HTTP/1.1 ", status.clamp(100, 999).into(), b" ", out)?;
+    out.put_all([reason(status).as_bytes(), b"\r\n"])
 }

@@ -156,29 +156,27 @@ pub(super) fn check_value(value: &[u8]) -> Result<()> {
 
 /// A field whose name and value are known to be legal.
 pub(super) fn put_field(name: &str, value: &[u8], out: &mut Outbox<'_>) -> Result<()> {
-    let line = out.take(name.len() + value.len() + 4)?;
-    let (to_name, line) = line.split_at_mut(name.len());
-    to_name.copy_from_slice(name.as_bytes());
-    let (colon, line) = line.split_at_mut(2);
-    colon.copy_from_slice(b": ");
-    let (to_value, end) = line.split_at_mut(value.len());
-    to_value.copy_from_slice(value);
-    end.copy_from_slice(b"\r\n");
-    Ok(())
+    out.put_all([name.as_bytes(), b": ", value, b"\r\n"])
 }
 
 /// A number in decimal.
-pub(super) fn put_decimal(mut number: u64, out: &mut Outbox<'_>) -> Result<()> {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
+pub(super) fn put_decimal(number: u64, out: &mut Outbox<'_>) -> Result<()> {
+    put_number(b"", number, b"", out)
+}
+
+/// A number in decimal between two texts.
+#[cfg_attr(target_pointer_width = "64", inline)]
+pub(super) fn put_number(before: &[u8], mut number: u64, behind: &[u8], out: &mut Outbox<'_>) -> Result<()> {
+    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    let (front, room) = out.take(before.len() + digits + behind.len())?.split_at_mut(before.len());
+    front.copy_from_slice(before);
+    let (room, back) = room.split_at_mut(digits);
+    back.copy_from_slice(behind);
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
-        if number == 0 {
-            return out.put(&digits[at..]);
-        }
     }
+    Ok(())
 }
 
 /// A number in hexadecimal.
