@@ -142,32 +142,32 @@ impl<'a, F: ToFields> Reply<'a, F> {
     ///
     /// # Errors
     /// What ended the session; [`Code::InvalidText`] if a field cannot be said.
-    pub async fn text(self, text: &str) -> Result<Sent> {
-        self.bytes("text/plain; charset=utf-8", text.as_bytes()).await
+    pub fn text(self, text: &str) -> impl Future<Output = Result<Sent>> {
+        self.bytes("text/plain; charset=utf-8", text.as_bytes())
     }
 
     /// `text/html`.
     ///
     /// # Errors
     /// As for [`text`](Self::text).
-    pub async fn html(self, text: &str) -> Result<Sent> {
-        self.bytes("text/html; charset=utf-8", text.as_bytes()).await
+    pub fn html(self, text: &str) -> impl Future<Output = Result<Sent>> {
+        self.bytes("text/html; charset=utf-8", text.as_bytes())
     }
 
     /// Bytes of that type.
     ///
     /// # Errors
     /// As for [`text`](Self::text).
-    pub async fn bytes(self, content_type: &str, body: &[u8]) -> Result<Sent> {
-        self.whole(content_type, Content::Bytes(body)).await
+    pub fn bytes(self, content_type: &str, body: &[u8]) -> impl Future<Output = Result<Sent>> {
+        self.whole(content_type, Content::Bytes(body))
     }
 
     /// No body.
     ///
     /// # Errors
     /// As for [`text`](Self::text).
-    pub async fn empty(self) -> Result<Sent> {
-        self.whole("", Content::Bytes(&[])).await
+    pub fn empty(self) -> impl Future<Output = Result<Sent>> {
+        self.whole("", Content::Bytes(&[]))
     }
 
     /// `text/plain` by `format_args!`, written straight into the send queue.
@@ -223,27 +223,30 @@ impl<'a, F: ToFields> Reply<'a, F> {
     ///
     /// # Errors
     /// As for [`format`](Self::format).
-    pub async fn whole(mut self, content_type: &str, content: Content<'_>) -> Result<Sent> {
-        let Self { outlet, status, close, reads_on, fields, outer, coder } = &mut self;
-        let fields = With(&*fields, *outer);
-        let head = ResponseHead {
-            status: *status,
-            content_type,
-            fields: &fields,
-            close: *close,
-            reads_on: *reads_on,
-            events: false,
-        };
-        let coding = coder.as_mut().map_or(Ok(Coding::Verbatim), |coder| coder.whole(&head, content))?;
-        let (head, content) = match (coding, coder) {
-            (Coding::Fields, Some(coder)) => (ResponseHead { fields: coder.fields(), ..head }, content),
-            (Coding::Encoded, Some(coder)) => {
-                (ResponseHead { fields: coder.fields(), ..head }, Content::Bytes(coder.encoded()))
-            }
-            _ => (head, content),
-        };
-        outlet.send(Message::Whole(head, content)).await?;
-        Ok(Sent::proof())
+    #[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
+    pub fn whole(mut self, content_type: &str, content: Content<'_>) -> impl Future<Output = Result<Sent>> {
+        async move {
+            let Self { outlet, status, close, reads_on, fields, outer, coder } = &mut self;
+            let fields = With(&*fields, *outer);
+            let head = ResponseHead {
+                status: *status,
+                content_type,
+                fields: &fields,
+                close: *close,
+                reads_on: *reads_on,
+                events: false,
+            };
+            let coding = coder.as_mut().map_or(Ok(Coding::Verbatim), |coder| coder.whole(&head, content))?;
+            let (head, content) = match (coding, coder) {
+                (Coding::Fields, Some(coder)) => (ResponseHead { fields: coder.fields(), ..head }, content),
+                (Coding::Encoded, Some(coder)) => {
+                    (ResponseHead { fields: coder.fields(), ..head }, Content::Bytes(coder.encoded()))
+                }
+                _ => (head, content),
+            };
+            outlet.send(Message::Whole(head, content)).await?;
+            Ok(Sent::proof())
+        }
     }
 
     /// Begins a body of unknown length: in chunks, or for HTTP/1.0 until the connection closes.
