@@ -30,6 +30,8 @@ pub trait Link<C: Codec> {
     fn keep(&mut self, part: Range<usize>);
     /// What is held, the event last found, and the sending half: three things that do not overlap.
     fn parts(&mut self) -> LinkParts<'_, C>;
+    /// The sending half alone.
+    fn outlet(&mut self) -> &mut (dyn Outlet<C> + '_);
     /// The session's insides, to be driven by another codec until they are given back.
     fn lend(&mut self) -> Lending<'_>;
 }
@@ -150,6 +152,9 @@ impl<P: Platform, C: Codec> Link<C> for Session<P, C> {
         let bytes = self.rx.filled();
         let (held, rest) = bytes.split_at_mut(self.held);
         LinkParts { held, unit: &mut rest[self.gap..self.gap + self.lent], outlet: &mut self.sender }
+    }
+    fn outlet(&mut self) -> &mut (dyn Outlet<C> + '_) {
+        &mut self.sender
     }
     fn lend(&mut self) -> Lending<'_> {
         self.let_go();

@@ -121,8 +121,10 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// What comes later comes behind it, and must fit the rest of the queue piece by piece; a queue that can grow
     /// does.
     pub fn hold(&mut self) {
-        let lent = self.lent;
-        self.keep(0..lent);
+        match self.gap {
+            0 => self.held += core::mem::take(&mut self.lent),
+            _ => self.keep(0..self.lent),
+        }
     }
 
     /// Keeps a part of the event last received, joined to what is held already: a body gathers in one piece.

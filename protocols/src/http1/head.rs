@@ -196,14 +196,13 @@ impl RequestHead {
 
     /// From where to where in `unit` the path lies.
     pub(super) fn path_range(&self, unit: &[u8]) -> (u16, u16) {
-        let target = self.target_octets(unit);
-        let path = match target {
-            [b'/', ..] => target,
-            uri => target::split_absolute(uri).map_or(uri, |(_, path)| path),
+        let start = match self.target_octets(unit) {
+            [b'/', ..] => self.target_start.into(),
+            uri => self.target_end - target::split_absolute(uri).map_or(uri, |(_, path)| path).len() as u16,
         };
-        let start = self.target_end as usize - path.len();
-        let len = path.iter().position(|octet| *octet == b'?').unwrap_or(path.len());
-        (start as u16, (start + len) as u16)
+        // Behind the target there is a space, which no path has either.
+        let len = octets::path(slice(unit, start..self.fields_end));
+        (start, start + len as u16)
     }
 
     /// What is behind the first `?` of the target, still percent-encoded.

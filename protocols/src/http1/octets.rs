@@ -87,6 +87,11 @@ fn run(octets: &[u8], class: u8) -> usize {
     octets.iter().position(|octet| !is(*octet, class)).unwrap_or(octets.len())
 }
 
+/// Octets in front of a query or a space.
+fn path_run(octets: &[u8]) -> usize {
+    octets.iter().position(|octet| matches!(octet, b' ' | b'?')).unwrap_or(octets.len())
+}
+
 /// The value without optional white space around it. RFC 9110, 5.5.
 #[cfg_attr(target_pointer_width = "64", inline)]
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
@@ -120,9 +125,9 @@ pub(super) fn is_name(octets: &[u8], lower: &[u8]) -> bool {
 }
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(super) use sse2::{Values, target, token};
+pub(super) use sse2::{Values, path, target, token};
 #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-pub(super) use words::{Values, target, token};
+pub(super) use words::{Values, path, target, token};
 
 /// Sixteen octets at a time, and values by blocks of 64.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -177,6 +182,22 @@ mod sse2 {
             }
         }
         octets.len() - rest.len() + super::run(rest, super::TARGET)
+    }
+
+    /// Octets of a path at the front, behind which there is a query or a space.
+    #[inline]
+    pub(in super::super) fn path(octets: &[u8]) -> usize {
+        let (chunks, rest) = octets.as_chunks::<16>();
+        for (before, chunk) in chunks.iter().enumerate() {
+            let chunk = load_unaligned_m128i(chunk);
+            let space = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b' ' as i8));
+            let query = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'?' as i8));
+            let stops = mask(bitor_m128i(space, query));
+            if stops != 0 {
+                return before * 16 + stops.trailing_zeros() as usize;
+            }
+        }
+        octets.len() - rest.len() + super::path_run(rest)
     }
 
     /// Where values end. Asked from front to back.
@@ -270,6 +291,11 @@ mod words {
         super::run(octets, super::TARGET)
     }
 
+    /// Octets of a path at the front, behind which there is a query or a space.
+    pub(in super::super) fn path(octets: &[u8]) -> usize {
+        super::path_run(octets)
+    }
+
     /// Where values end.
     #[derive(Clone, Copy, Debug)]
     pub(in super::super) struct Values<'a> {
@@ -332,6 +358,8 @@ mod tests {
                 assert_eq!(words::token(&octets), ends(TOKEN));
                 assert_eq!(target(&octets), ends(TARGET), "target {octet:#x} at {place}");
                 assert_eq!(words::target(&octets), ends(TARGET));
+                let path_ends = if matches!(octet, b' ' | b'?') { place } else { octets.len() };
+                assert_eq!(path(&octets), path_ends, "path {octet:#x} at {place}");
                 for start in [0, place.saturating_sub(3), place] {
                     assert_eq!(Values::new(&octets, start).end(start), ends(VALUE), "{octet:#x} at {place}");
                     assert_eq!(words::Values::new(&octets, start).end(start), ends(VALUE));

@@ -418,7 +418,7 @@ impl<'a> Exchange<'a> {
 
     /// The answer, outside a piece.
     pub fn answer(&mut self) -> Stream<'_> {
-        Stream { outlet: self.0.link().parts().outlet, coder: None }
+        Stream { outlet: self.0.link().outlet(), coder: None }
     }
 
     /// Ends the answer.

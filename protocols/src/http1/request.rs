@@ -86,7 +86,7 @@ impl<'a> Request<'a> {
 
     /// The answer. What is not received of the body is thrown away.
     pub fn reply(self) -> Reply<'a> {
-        self.split().1
+        Reply::new(self.link.outlet(), self.fields, self.coder)
     }
 
     /// The head and the answer.
@@ -177,7 +177,7 @@ impl<'a> Request<'a> {
         head: impl FnOnce(Reply<'_>) -> Reply<'_, F>,
     ) -> Result<Exchange<'a>> {
         self.permit().await?;
-        let mut reply = head(Reply::new(self.link.parts().outlet, self.fields, None));
+        let mut reply = head(Reply::new(self.link.outlet(), self.fields, None));
         reply.reads_on();
         reply.begin(content_type, length).await?;
         Ok(Exchange::new(self))
@@ -203,24 +203,24 @@ impl<'a> Request<'a> {
                 return Err(Error::new(Code::MessageTooLarge).on_wire(413));
             }
         }
-        let outlet = self.link.parts().outlet;
+        let outlet = self.link.outlet();
         outlet.send(Message::Upgrade(&super::With(self.fields, fields))).await?;
         Ok((self.link.lend().open(codec), super::Sent::proof()))
     }
 
     /// Where the request comes from, if the transport has addresses.
     pub fn peer(&mut self) -> Option<SocketAddr> {
-        self.link.parts().outlet.peer()
+        self.link.outlet().peer()
     }
 
     /// How long the host's clock has been running, which begins with the host.
     pub fn uptime(&mut self) -> Duration {
-        self.link.parts().outlet.now() - Instant::default()
+        self.link.outlet().now() - Instant::default()
     }
 
     /// Awaits something else while output leaves.
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
-        self.link.parts().outlet.during(future).await
+        self.link.outlet().during(future).await
     }
 
     /// The same request with further fields in every answer: for middleware, which lends it to the next handler.
@@ -260,17 +260,17 @@ impl<'a> Request<'a> {
 
     /// Whether the request has not been answered, nor begun to be. For middleware.
     pub fn is_owed(&mut self) -> bool {
-        self.link.parts().outlet.state().owes()
+        self.link.outlet().state().owes()
     }
 
     /// The status it was answered with, zero for none, and the bytes of body sent. For logs.
     pub fn answered(&mut self) -> (u16, u64) {
-        self.link.parts().outlet.state().answered()
+        self.link.outlet().state().answered()
     }
 
     /// Bytes of the body that are still to come, if that is known: none when it is over.
     pub fn body_left(&mut self) -> Option<u64> {
-        self.link.parts().outlet.state().body_left()
+        self.link.outlet().state().body_left()
     }
 
     /// Takes no more than `max` bytes of body, or what was set before if that is less. One that is longer is refused
@@ -347,7 +347,7 @@ impl<'a> Request<'a> {
 
     /// Where in the unit of the event last found the next piece lies.
     pub(super) async fn next_piece(&mut self) -> Result<Option<Range<usize>>> {
-        if self.link.parts().outlet.state().body_is_over() {
+        if self.link.outlet().state().body_is_over() {
             return Ok(None);
         }
         self.permit().await?;
@@ -365,11 +365,11 @@ impl<'a> Request<'a> {
     /// What comes next of the body, when it comes. Only this time is the client's: a handler may take its own.
     async fn wait(&mut self) -> Result<Found> {
         if self.since == Instant::NEVER {
-            self.since = self.link.parts().outlet.now();
+            self.since = self.link.outlet().now();
         }
         let found = self.link.find().await?;
         let since = core::mem::replace(&mut self.since, Instant::NEVER);
-        self.waited += self.link.parts().outlet.now().as_micros().saturating_sub(since.as_micros());
+        self.waited += self.link.outlet().now().as_micros().saturating_sub(since.as_micros());
         // The session has ended in order inside a body: only this end can have closed it.
         found.ok_or(Code::ConnectionClosed.into())
     }
@@ -380,13 +380,13 @@ impl<'a> Request<'a> {
             return Ok(());
         }
         // What is still to come would come as slowly.
-        self.link.parts().outlet.codec().end_after_this();
+        self.link.outlet().codec().end_after_this();
         Err(Error::new(Code::MessageTimeout).on_wire(408))
     }
 
     /// Tells a client that waits for permission to go on.
     async fn permit(&mut self) -> Result<()> {
-        let outlet = self.link.parts().outlet;
+        let outlet = self.link.outlet();
         if outlet.state().permission_is_due() {
             outlet.send(Message::Interim(100, &())).await?;
             outlet.flush().await?;

@@ -1,6 +1,6 @@
 //! One connection: request after request, until one side ends it or it becomes something else.
 
-use netloom_core::{Code, Platform, Result, Session};
+use netloom_core::{Code, Error, Platform, Result, Session};
 
 use super::head::RequestHead;
 use super::reply::Sent;
@@ -33,7 +33,11 @@ pub async fn serve<P: Platform>(
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
     while let Some(head) = next(session).await? {
-        answer(session, head, app).await?;
+        let route = head.path_range(session.held());
+        let answered = app(Request::new(session, head, route)).await;
+        if let Some(error) = unanswered(session, answered) {
+            make_good(session, head, error).await?;
+        }
         if !finish(session).await? {
             break;
         }
@@ -72,17 +76,34 @@ pub async fn answer<P: Platform>(
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
     let route = head.path_range(session.held());
-    let error = match app(Request::new(session, head, route)).await {
-        Ok(Sent { .. }) => match session.codec().streams() {
-            None if !session.codec().owes() => return Ok(()),
-            _ => Code::InvalidSession.into(),
-        },
-        Err(error) => error,
-    };
+    let answered = app(Request::new(session, head, route)).await;
+    match unanswered(session, answered) {
+        Some(error) => make_good(session, head, error).await,
+        None => Ok(()),
+    }
+}
+
+/// Why the request is not answered, if it is not.
+#[inline]
+fn unanswered<P: Platform>(session: &mut Session<P, Http1>, answered: Result<Sent>) -> Option<Error> {
+    match answered {
+        Ok(Sent { .. }) if session.codec().is_answered() => None,
+        Ok(_) => Some(Code::InvalidSession.into()),
+        Err(error) => Some(error),
+    }
+}
+
+/// Answers with an error as far as that is still possible.
+async fn make_good<P: Platform>(
+    session: &mut Session<P, Http1>,
+    head: RequestHead,
+    error: Error,
+) -> Result<()> {
     if session.reason().is_some() {
         return Err(error);
     }
     if session.codec().owes() {
+        let route = head.path_range(session.held());
         return Request::new(session, head, route).refuse(error).await.map(drop);
     }
     // Half an answer is out, or a whole one: only the end of the connection can say so. A status behind a whole one

@@ -202,6 +202,11 @@ impl Http1 {
         self.exchange.writing == Writing::Owed
     }
 
+    /// Whether a response is neither owed nor begun and not ended.
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self.exchange.writing, Writing::Owed | Writing::Streaming(_))
+    }
+
     /// Whether a response has been begun and not ended; and whether only a cut connection can say so.
     pub(super) fn streams(&self) -> Option<bool> {
         match self.exchange.writing {
