@@ -59,6 +59,7 @@ impl Meaning {
         Ok(())
     }
 
+    #[inline(never)]
     fn host(&mut self, value: &[u8]) {
         if self.flags & HOST != 0 || !target::is_host(value) {
             self.flags |= BAD_HOST;
@@ -66,11 +67,13 @@ impl Meaning {
         self.flags |= HOST;
     }
 
+    #[inline(never)]
     fn expectation(&mut self, value: &[u8]) {
         self.flags |= if is_name(value, b"100-continue") { CONTINUE } else { UNKNOWN_EXPECTATION };
     }
 
     /// Connection options; those that are not ours name fields of this hop.
+    #[inline(never)]
     fn options(&mut self, value: &[u8]) {
         let value = trim(value);
         let flag = option(value);
@@ -83,6 +86,7 @@ impl Meaning {
     }
 
     /// RFC 9110, 8.6: a list of one length, however often, is that length; anything else is refused.
+    #[inline(never)]
     fn lengths(&mut self, value: &[u8]) -> Result<()> {
         for length in value.split(|octet| *octet == b',').map(trim) {
             let length = decimal(length).ok_or(MALFORMED)?;
@@ -96,6 +100,7 @@ impl Meaning {
     }
 
     /// The only coding known is `chunked`, once, and it has no parameters (RFC 9112, 7.1).
+    #[inline(never)]
     fn codings(&mut self, value: &[u8]) -> Result<()> {
         for coding in value.split(|octet| *octet == b',').map(trim) {
             let len = coding.iter().position(|octet| !octets::is(*octet, TOKEN)).unwrap_or(coding.len());

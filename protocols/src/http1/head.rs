@@ -319,7 +319,7 @@ fn too_large(part: &[u8]) -> Error {
 fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHead)> {
     let start = empty_line(input)?;
     let line = &input[start..];
-    let method_len = method_len(line)?;
+    let (method, method_len) = method(line)?;
     let rest = &line[method_len + 1..];
     let target_len = octets::target(rest);
     if target_len > limits.target {
@@ -327,10 +327,9 @@ fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHea
     }
     let (target, rest) = rest.split_at(target_len);
     let version = match rest.first_chunk() {
-        Some(b" HTTP/1.1\r\n") => Version::Http11,
+        Some(end) if end == b" HTTP/1.1\r\n" => Version::Http11,
         _ => line_end(target, rest)?,
     };
-    let method = Method::of_token(&line[..method_len]);
     target::check(method, target)?;
 
     let target_start = start + method_len + 1;
@@ -386,16 +385,16 @@ fn empty_line(input: &[u8]) -> Parsed<usize> {
     }
 }
 
-/// Bytes of the method in front of its space.
+/// The method in front of its space, and its length.
 #[inline]
-fn method_len(line: &[u8]) -> Parsed<usize> {
+fn method(line: &[u8]) -> Parsed<(Method, usize)> {
     if line.starts_with(b"GET ") {
-        return Ok(3);
+        return Ok((Method::Get, 3));
     }
     let len = octets::token(line.get(..=METHOD_MAX).unwrap_or(line));
     match line.get(len) {
         _ if len > METHOD_MAX => Err(Error::new(Code::ProtocolViolation).on_wire(501).into()),
-        Some(b' ') if len > 0 => Ok(len),
+        Some(b' ') if len > 0 => Ok((Method::of_token(&line[..len]), len)),
         Some(_) => Err(MALFORMED.into()),
         None => Err(Stop::Incomplete),
     }
@@ -466,33 +465,38 @@ pub(super) fn field_lines(input: &[u8], start: usize, max: usize, meaning: &mut 
     let mut lines = input.get(start..).ok_or(Stop::Incomplete)?;
     let mut left = max;
     loop {
-        let at = input.len() - lines.len();
         let name_len = octets::token(lines);
-        let (line, rest) = lines.split_at_checked(ends.end(at) - at).unwrap_or((lines, b""));
-        let Some((name, [b':', value @ ..])) = line.split_at_checked(name_len) else {
-            return no_field(lines, name_len).map(|()| at);
+        let Some((name, [b':', value @ ..])) = lines.split_at_checked(name_len) else {
+            return match lines.first_chunk() {
+                Some(front) if front == CRLF => Ok(input.len() - lines.len()),
+                _ => Err(no_field(lines, name_len)),
+            };
         };
-        let Some((CRLF, rest)) = rest.split_first_chunk() else {
-            return Err(no_end(rest));
+        let at = input.len() - value.len();
+        let Some((value, rest)) = value.split_at_checked(ends.end(at) - at) else {
+            return Err(Stop::Incomplete);
         };
+        match rest.split_first_chunk() {
+            Some((end, rest)) if end == CRLF => lines = rest,
+            _ => return Err(no_end(rest)),
+        }
         if name.is_empty() {
             return Err(MALFORMED.into());
         }
         left = left.checked_sub(1).ok_or(HEAD_TOO_LARGE)?;
         meaning.field(name, value)?;
-        lines = rest;
     }
 }
 
-/// A line without name and colon: the empty one, or what is wrong with it.
+/// What is wrong with a line that is not empty and has no name and colon.
 #[cold]
-fn no_field(line: &[u8], name_len: usize) -> Parsed<()> {
+fn no_field(line: &[u8], name_len: usize) -> Stop {
     match line.len() > name_len {
         // RFC 9112, 5.1: nothing between name and colon. What begins with white space would be a folded
         // line: RFC 9112, 5.2.
-        true if name_len > 0 => Err(MALFORMED.into()),
-        false if name_len > 0 => Err(Stop::Incomplete),
-        _ => expect(line, CRLF),
+        true if name_len > 0 => MALFORMED.into(),
+        false if name_len > 0 => Stop::Incomplete,
+        _ => expect(line, CRLF).err().unwrap_or(Stop::Incomplete),
     }
 }
 

@@ -158,46 +158,47 @@ mod sse2 {
             let hyphens = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'-' as i8));
             len = (!mask(bitor_m128i(letters, hyphens))).trailing_zeros() as usize;
         }
-        while let Some(octet) = octets.get(len)
-            && super::is(*octet, super::TOKEN)
-        {
-            len += 1;
+        match octets.get(len..) {
+            None | Some([b':' | b' ', ..]) => len,
+            Some(rest) => len + super::run(rest, super::TOKEN),
         }
-        len
+    }
+
+    /// Octets in front of the first that `stops`; of the last, fewer than sixteen, `rest` tells.
+    #[inline]
+    fn front(octets: &[u8], stops: impl Fn(m128i) -> m128i, rest: impl Fn(&[u8]) -> usize) -> usize {
+        let mut left = octets;
+        while let Some((chunk, behind)) = left.split_first_chunk() {
+            let stops = mask(stops(load_unaligned_m128i(chunk)));
+            if stops != 0 {
+                return octets.len() - left.len() + stops.trailing_zeros() as usize;
+            }
+            left = behind;
+        }
+        octets.len() - left.len() + rest(left)
     }
 
     /// Octets of a target at the front.
     #[inline]
     pub(in super::super) fn target(octets: &[u8]) -> usize {
-        let (chunks, rest) = octets.as_chunks::<16>();
-        for (before, chunk) in chunks.iter().enumerate() {
-            let chunk = load_unaligned_m128i(chunk);
+        let stops = |chunk| {
             // Signed: all above 0x7f are below too.
             let low = cmp_lt_mask_i8_m128i(chunk, set_splat_i8_m128i(0x21));
             let delete = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(0x7f));
             let fragment = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'#' as i8));
-            let stops = mask(bitor_m128i(bitor_m128i(low, delete), fragment));
-            if stops != 0 {
-                return before * 16 + stops.trailing_zeros() as usize;
-            }
-        }
-        octets.len() - rest.len() + super::run(rest, super::TARGET)
+            bitor_m128i(bitor_m128i(low, delete), fragment)
+        };
+        front(octets, stops, |rest| super::run(rest, super::TARGET))
     }
 
     /// Octets of a path at the front, behind which there is a query or a space.
     #[inline]
     pub(in super::super) fn path(octets: &[u8]) -> usize {
-        let (chunks, rest) = octets.as_chunks::<16>();
-        for (before, chunk) in chunks.iter().enumerate() {
-            let chunk = load_unaligned_m128i(chunk);
+        let stops = |chunk| {
             let space = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b' ' as i8));
-            let query = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'?' as i8));
-            let stops = mask(bitor_m128i(space, query));
-            if stops != 0 {
-                return before * 16 + stops.trailing_zeros() as usize;
-            }
-        }
-        octets.len() - rest.len() + super::path_run(rest)
+            bitor_m128i(space, cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'?' as i8)))
+        };
+        front(octets, stops, super::path_run)
     }
 
     /// Where values end. Asked from front to back.
