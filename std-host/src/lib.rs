@@ -41,6 +41,7 @@
 
 mod address;
 mod admission;
+mod alarm;
 mod client;
 mod clock;
 mod heap;
