@@ -39,7 +39,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Does what a step of the codec says. The event, if it is one.
-    #[inline]
+    #[inline(always)]
     fn settle<I: Inbox>(&mut self, rx: &mut I, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
         match step {
             Ok(Step::Event(n, found)) => {

@@ -195,6 +195,7 @@ impl RequestHead {
     }
 
     /// From where to where in `unit` the path lies.
+    #[inline]
     pub(super) fn path_range(&self, unit: &[u8]) -> (u16, u16) {
         let start = match self.target_octets(unit) {
             [b'/', ..] => self.target_start.into(),
@@ -368,6 +369,7 @@ fn parse_response(input: &[u8], to: Method, limits: &HeadLimits) -> Parsed<(usiz
     Ok((usize::from(fields_end) + CRLF.len(), head))
 }
 
+#[inline]
 fn flags(meaning: &Meaning, version: Version) -> u8 {
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     flag(meaning.keep_alive(version), KEEP_ALIVE)

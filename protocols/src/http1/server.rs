@@ -237,7 +237,6 @@ impl Http1 {
             fields: self.fields_max.into(),
         };
         let Some((n, head)) = self.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
-        self.scan = Scan::new();
         (self.method, self.version) = (head.method, head.version);
         (self.status, self.sent) = (0, 0);
         let body = match head.framing {

@@ -167,7 +167,12 @@ pub(super) fn put_decimal(number: u64, out: &mut Outbox<'_>) -> Result<()> {
 /// A number in decimal between two texts.
 #[cfg_attr(target_pointer_width = "64", inline)]
 pub(super) fn put_number(before: &[u8], mut number: u64, behind: &[u8], out: &mut Outbox<'_>) -> Result<()> {
-    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    let digits = match number {
+        ..10 => 1,
+        ..100 => 2,
+        ..1000 => 3,
+        _ => number.ilog10() as usize + 1,
+    };
     let (front, room) = out.take(before.len() + digits + behind.len())?.split_at_mut(before.len());
     front.copy_from_slice(before);
     let (room, back) = room.split_at_mut(digits);
