@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use netloom_core::{Code, Error, Fault, Outbox, Result};
 
-use super::octets::{TOKEN, is};
+use super::octets::{TOKEN, Values, is};
 
 /// Header fields that are to be sent: a pair, an array or slice of pairs, `()` for none, or several in a tuple.
 ///
@@ -151,7 +151,7 @@ const fn is_value_byte(byte: u8) -> bool {
 
 /// Refuses a value that would end its line.
 pub(super) fn check_value(value: &[u8]) -> Result<()> {
-    if value.iter().all(|byte| is_value_byte(*byte)) { Ok(()) } else { Err(unsayable()) }
+    if Values::new(value, 0).end(0) == value.len() { Ok(()) } else { Err(unsayable()) }
 }
 
 /// A field whose name and value are known to be legal.
