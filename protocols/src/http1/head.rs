@@ -327,9 +327,9 @@ fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHea
         return Err(TARGET_TOO_LONG.into());
     }
     let (target, rest) = rest.split_at(target_len);
-    let version = match rest.first_chunk() {
-        Some(end) if end == b" HTTP/1.1\r\n" => Version::Http11,
-        _ => line_end(target, rest)?,
+    let version = match rest.starts_with(b" HTTP/1.1\r\n") {
+        true => Version::Http11,
+        false => line_end(target, rest)?,
     };
     target::check(method, target)?;
 

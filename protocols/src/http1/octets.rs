@@ -361,6 +361,7 @@ mod tests {
                 assert_eq!(words::target(&octets), ends(TARGET));
                 let path_ends = if matches!(octet, b' ' | b'?') { place } else { octets.len() };
                 assert_eq!(path(&octets), path_ends, "path {octet:#x} at {place}");
+                assert_eq!(words::path(&octets), path_ends);
                 for start in [0, place.saturating_sub(3), place] {
                     assert_eq!(Values::new(&octets, start).end(start), ends(VALUE), "{octet:#x} at {place}");
                     assert_eq!(words::Values::new(&octets, start).end(start), ends(VALUE));

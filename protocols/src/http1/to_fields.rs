@@ -169,8 +169,8 @@ pub(super) fn put_decimal(number: u64, out: &mut Outbox<'_>) -> Result<()> {
 pub(super) fn put_number(before: &[u8], mut number: u64, behind: &[u8], out: &mut Outbox<'_>) -> Result<()> {
     let digits = match number {
         ..10 => 1,
-        ..100 => 2,
-        ..1000 => 3,
+        10..100 => 2,
+        100..1000 => 3,
         _ => number.ilog10() as usize + 1,
     };
     let (front, room) = out.take(before.len() + digits + behind.len())?.split_at_mut(before.len());
