@@ -203,11 +203,6 @@ impl<S: Storage> Queue<S> {
         Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
     }
 
-    /// The part behind the first `held` bytes, of which `gap` are given up.
-    pub(crate) fn behind<'a>(&'a mut self, held: usize, gap: &'a mut usize) -> Behind<'a, S> {
-        Behind { queue: self, held, gap }
-    }
-
     /// Moves the filled bytes to the front. Whether that made room.
     pub(crate) fn compact(&mut self) -> bool {
         let moved = self.head > 0;
@@ -229,79 +224,115 @@ pub(crate) enum Room {
     Exhausted,
 }
 
-/// Where received bytes gather: a whole queue, or the part of one behind a unit that is still borrowed.
-pub(crate) trait Inbox {
-    /// Whether the storage can be given back while nothing is filled.
-    const LENT: bool;
-    fn filled(&mut self) -> &mut [u8];
-    fn consume(&mut self, n: usize);
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]>;
-    fn fill(&mut self, n: usize);
-    fn release_if_empty(&mut self);
-
-    /// Gives up everything filled.
-    fn clear(&mut self) {
-        let n = self.filled().len();
-        self.consume(n);
-        self.release_if_empty();
-    }
-}
-
-impl<S: Storage> Inbox for Queue<S> {
-    const LENT: bool = S::LENT;
-
-    fn filled(&mut self) -> &mut [u8] {
-        self.filled()
-    }
-    fn consume(&mut self, n: usize) {
-        self.consume(n);
-    }
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
-        self.poll_room(cx)
-    }
-    fn fill(&mut self, n: usize) {
-        self.fill(n);
-    }
-    fn release_if_empty(&mut self) {
-        self.release_if_empty();
-    }
-}
-
-/// What follows bytes that are held: they stay, what follows comes and goes.
+/// Where received bytes gather: a queue, and the bytes at its front that are held while others come and go behind.
 ///
 /// ```text
 /// | held | given up | filled | room |
 /// 0     held     held + gap
 /// ```
-pub(crate) struct Behind<'a, S> {
-    queue: &'a mut Queue<S>,
+pub(crate) struct Inbox<S> {
+    queue: Queue<S>,
     held: usize,
-    gap: &'a mut usize,
+    /// Bytes behind those that are held, given up already. None if none are held.
+    gap: usize,
 }
 
-impl<S: Storage> Inbox for Behind<'_, S> {
-    const LENT: bool = false;
+impl<S: Storage> Inbox<S> {
+    pub(crate) const fn new(queue: Queue<S>) -> Self {
+        Self { queue, held: 0, gap: 0 }
+    }
 
-    fn filled(&mut self) -> &mut [u8] {
-        let start = self.held + *self.gap;
+    /// Whether the storage can be given back while nothing is filled.
+    #[inline]
+    pub(crate) fn is_lent(&self) -> bool {
+        S::LENT && self.held == 0
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.queue.limit()
+    }
+
+    pub(crate) fn is_at_limit(&self) -> bool {
+        self.queue.is_at_limit()
+    }
+
+    /// What is held, and what lies behind.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
+        let (held, rest) = self.queue.filled().split_at_mut(self.held);
+        (held, &mut rest[self.gap..])
+    }
+
+    #[inline]
+    pub(crate) fn filled(&mut self) -> &mut [u8] {
+        let start = self.held + self.gap;
         &mut self.queue.filled()[start..]
     }
-    fn consume(&mut self, n: usize) {
-        assert!(self.held + *self.gap + n <= self.queue.len(), "more was consumed than was there");
-        *self.gap += n;
+
+    /// Gives up the first `n` filled bytes.
+    #[inline]
+    pub(crate) fn consume(&mut self, n: usize) {
+        match self.held {
+            0 => self.queue.consume(n),
+            held => {
+                assert!(held + self.gap + n <= self.queue.len(), "more was consumed than was there");
+                self.gap += n;
+            }
+        }
     }
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
-        let (held, gap) = (self.held, core::mem::take(self.gap));
+
+    /// Holds `part` of the first `n` filled bytes, behind what is held already, and gives up the rest of them.
+    pub(crate) fn keep(&mut self, part: core::ops::Range<usize>, n: usize) {
+        assert!(part.start <= part.end && part.end <= n, "the event is shorter than that");
+        let (start, len) = (self.held + self.gap, part.len());
+        if self.gap + part.start > 0 {
+            self.queue.filled().copy_within(start + part.start..start + part.end, self.held);
+        }
+        self.held += len;
+        match self.held {
+            0 => self.queue.consume(n),
+            _ => self.gap += n - len,
+        }
+    }
+
+    /// Nothing is held any more.
+    pub(crate) fn let_go(&mut self) {
+        let gone = core::mem::take(&mut self.held) + core::mem::take(&mut self.gap);
+        self.queue.consume(gone);
+    }
+
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
+        let (held, gap) = (self.held, core::mem::take(&mut self.gap));
         if gap > 0 {
             self.queue.filled().copy_within(held + gap.., held);
             self.queue.tail -= gap;
         }
         self.queue.poll_room(cx)
     }
-    fn fill(&mut self, n: usize) {
+
+    pub(crate) fn fill(&mut self, n: usize) {
         self.queue.fill(n);
     }
-    fn release_if_empty(&mut self) {}
+
+    pub(crate) fn release_if_empty(&mut self) {
+        self.queue.release_if_empty();
+    }
+
+    /// Gives up everything filled.
+    pub(crate) fn clear(&mut self) {
+        let n = self.filled().len();
+        self.consume(n);
+        self.release_if_empty();
+    }
+
+    /// The queue, as it was lent.
+    pub(crate) fn queue(&mut self) -> &mut Queue<S> {
+        &mut self.queue
+    }
+
+    pub(crate) fn into_queue(self) -> Queue<S> {
+        self.queue
+    }
 }
 
 /// Where outgoing bytes are written. Each write happens whole or not at all.

@@ -77,7 +77,7 @@ impl State {
 
 impl<P: Platform, C: Codec> Sender<P, C> {
     /// Goes on with the end until it is over.
-    pub(super) fn poll_end<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_end(&mut self, rx: &mut Inbox<P::Storage>, cx: &mut Context<'_>) -> Poll<()> {
         if self.end_by == Instant::NEVER {
             self.end_by = self.clock.now() + self.spans.closing;
         }
@@ -139,10 +139,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Reads what the peer still sends and throws it away.
-    fn poll_linger<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_linger(&mut self, rx: &mut Inbox<P::Storage>, cx: &mut Context<'_>) -> Poll<()> {
         while !self.peer_finished {
             rx.clear();
-            if I::LENT && ready!(self.transport.poll_readable(cx)).is_err() {
+            if rx.is_lent() && ready!(self.transport.poll_readable(cx)).is_err() {
                 return Poll::Ready(());
             }
             let room = ready!(rx.poll_room(cx));

@@ -20,7 +20,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// The next event in `rx` if all of it is here and no reply needs room: the short way for messages that
     /// came together. Whatever else it finds, [`poll_event`](Self::poll_event) goes on with.
     #[inline]
-    pub(super) fn event_already<I: Inbox>(&mut self, rx: &mut I) -> Option<Located<C::Found>> {
+    pub(super) fn event_already(&mut self, rx: &mut Inbox<P::Storage>) -> Option<Located<C::Found>> {
         while C::REPLY_MAX == 0 && self.state == State::Open {
             let input = rx.filled();
             if input.is_empty() {
@@ -40,7 +40,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Does what a step of the codec says. The event, if it is one.
     #[inline(always)]
-    fn settle<I: Inbox>(&mut self, rx: &mut I, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
+    fn settle(&mut self, rx: &mut Inbox<P::Storage>, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
         match step {
             Ok(Step::Event(n, found)) => {
                 self.progress(n, n > 0 || !self.stood_still);
@@ -69,9 +69,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// The next event in `rx`. `None` when the session has ended in order. This is the whole engine: it decodes,
     /// writes, reads, waits and ends.
-    pub(super) fn poll_event<I: Inbox>(
+    pub(super) fn poll_event(
         &mut self,
-        rx: &mut I,
+        rx: &mut Inbox<P::Storage>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Located<C::Found>>>> {
         loop {
@@ -109,9 +109,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// One step of the codec, with room for its reply.
     #[inline]
-    fn poll_decode<I: Inbox>(
+    fn poll_decode(
         &mut self,
-        rx: &mut I,
+        rx: &mut Inbox<P::Storage>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<Step<C::Found>>>> {
         if !self.codec.under_way() && rx.filled().is_empty() {
@@ -146,7 +146,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Writes what is queued and reads what there is, whichever can go on. Ready when there is more to
     /// decode, or when the state has changed.
-    fn poll_starved<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_starved(&mut self, rx: &mut Inbox<P::Storage>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         // Output does not hold up input: a peer that writes before it reads is read from.
         let stalled = match self.poll_drain(cx) {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -165,7 +165,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         if !waiting {
             rx.release_if_empty();
             // Asked before storage is held; but once it was asked and woke us, reading tells as much.
-            if I::LENT && !core::mem::take(&mut self.asked) {
+            if rx.is_lent() && !core::mem::take(&mut self.asked) {
                 match self.transport.poll_readable(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.cut(error))),
@@ -199,7 +199,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Reads once into the room of `rx`.
-    pub(super) fn poll_read<I: Inbox>(&mut self, rx: &mut I, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_read(&mut self, rx: &mut Inbox<P::Storage>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Poll::Ready(room) = rx.poll_room(cx) else {
             self.timing.starved(|| self.clock.now()); // the wait that follows watches it
             return Poll::Pending;

@@ -149,9 +149,8 @@ impl<P: Platform, C: Codec> Link<C> for Session<P, C> {
         self.keep(part);
     }
     fn parts(&mut self) -> LinkParts<'_, C> {
-        let bytes = self.rx.filled();
-        let (held, rest) = bytes.split_at_mut(self.held);
-        LinkParts { held, unit: &mut rest[self.gap..self.gap + self.lent], outlet: &mut self.sender }
+        let (held, rest) = self.rx.parts();
+        LinkParts { held, unit: &mut rest[..self.lent], outlet: &mut self.sender }
     }
     fn outlet(&mut self) -> &mut (dyn Outlet<C> + '_) {
         &mut self.sender

@@ -28,12 +28,16 @@ pub use link::{Erased, Lending, Link, LinkParts, Outlet, Upgraded};
 pub use sender::Sender;
 pub use stats::{Stats, Traffic};
 
-use crate::buffer::{Queue, Storage};
+use crate::buffer::{Inbox, Queue, Storage};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::platform::{Clock, Platform, Transport};
 use crate::time::{Duration, Instant};
+
+/// Whether what is already there is dealt with by code of its own, which is faster and does nothing else that the
+/// engine does not do: on a board it would only cost flash.
+const SHORT_WAYS: bool = cfg!(target_pointer_width = "64");
 
 /// One connection: a transport, a codec and two queues.
 ///
@@ -49,12 +53,8 @@ use crate::time::{Duration, Instant};
 /// Every method may be dropped at any await and nothing is lost, but for a message that does not fit the empty
 /// send queue ([`send`](Self::send) says more).
 pub struct Session<P: Platform, C> {
-    rx: Queue<P::Storage>,
-    /// Bytes at the front of rx that stay until they are let go.
-    held: usize,
-    /// Bytes behind them that are given up already.
-    gap: usize,
-    /// Bytes of the event last lent out, behind both; given up by the next call.
+    rx: Inbox<P::Storage>,
+    /// Bytes of the event last lent out, behind what is held; given up by the next call.
     lent: usize,
     sender: Sender<P, C>,
 }
@@ -74,9 +74,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     ) -> Self {
         let unit = rx.limit();
         Self {
-            rx: Queue::new(rx),
-            held: 0,
-            gap: 0,
+            rx: Inbox::new(Queue::new(rx)),
             lent: 0,
             sender: Sender::open(transport, codec, tx, clock, options, unit),
         }
@@ -90,8 +88,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// then, if one could be.
     pub async fn receive(&mut self) -> Result<Option<(C::Event<'_>, &mut Sender<P, C>)>> {
         let Some(found) = self.find().await? else { return Ok(None) };
-        let unit = self.held + self.gap..self.held + self.gap + self.lent;
-        match C::view(found, &self.rx.filled()[unit]) {
+        match C::view(found, &self.rx.filled()[..self.lent]) {
             Ok(event) => Ok(Some((event, &mut self.sender))),
             Err(error) => {
                 self.sender.fail(error);
@@ -113,8 +110,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
 
     /// The bytes of the event last received or found.
     pub fn unit(&mut self) -> &mut [u8] {
-        let start = self.held + self.gap;
-        &mut self.rx.filled()[start..start + self.lent]
+        &mut self.rx.filled()[..self.lent]
     }
 
     /// Keeps the event last received until it is [let go](Self::let_go): a request's head while its body streams.
@@ -132,29 +128,18 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// # Panics
     /// If the event has no such part.
     pub fn keep(&mut self, part: core::ops::Range<usize>) {
-        assert!(part.start <= part.end && part.end <= self.lent, "the event is shorter than that");
-        let (start, len) = (self.held + self.gap, part.len());
-        if self.gap + part.start > 0 {
-            let held = self.held;
-            self.rx.filled().copy_within(start + part.start..start + part.end, held);
-        }
-        self.held += len;
-        self.gap += self.lent - len;
-        self.lent = 0;
+        self.rx.keep(part, core::mem::take(&mut self.lent));
     }
 
     /// The bytes that are held.
     pub fn held(&mut self) -> &mut [u8] {
-        let held = self.held;
-        &mut self.rx.filled()[..held]
+        self.rx.parts().0
     }
 
     /// Nothing is held any more.
     pub fn let_go(&mut self) {
-        let gone = core::mem::take(&mut self.held)
-            + core::mem::take(&mut self.gap)
-            + core::mem::take(&mut self.lent);
-        self.rx.consume(gone);
+        self.give_up();
+        self.rx.let_go();
     }
 
     /// [`Sender::send`], outside an event. While it waits for room it also reads, as far as the receive
@@ -223,7 +208,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     pub fn switch<D: Codec>(mut self, codec: D) -> Session<P, D> {
         self.let_go();
         let unit = self.rx.limit();
-        Session { rx: self.rx, held: 0, gap: 0, lent: 0, sender: self.sender.switch(codec, unit) }
+        Session { rx: self.rx, lent: 0, sender: self.sender.switch(codec, unit) }
     }
 
     /// Another protocol until the [`Upgraded`] session is dropped, for who does not own the session. Bytes already
@@ -245,8 +230,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
         self.let_go();
         self.sender.close();
         poll_fn(|cx| self.sender.poll_end(&mut self.rx, cx)).await;
-        self.rx.consume(self.rx.len());
-        self.rx.release_if_empty();
+        self.rx.clear();
         match self.reason().and_then(CloseReason::error) {
             Some(error) => Err(error),
             None => Ok(()),
@@ -257,8 +241,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// that; returns whether it was.
     pub fn abort(&mut self, why: Error) -> bool {
         self.let_go();
-        self.rx.consume(self.rx.len());
-        self.rx.release_if_empty();
+        self.rx.clear();
         self.sender.abort(why)
     }
 
@@ -266,7 +249,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// is thrown away.
     pub fn into_parts(self) -> (P::Transport, (P::Storage, P::Storage)) {
         let Sender { tx, transport, .. } = self.sender;
-        (transport, (self.rx.into_storage(), tx.into_storage()))
+        (transport, (self.rx.into_queue().into_storage(), tx.into_storage()))
     }
 
     /// The sending half, outside an event.
@@ -319,30 +302,22 @@ impl<P: Platform, C: Codec> Session<P, C> {
     #[inline]
     fn found_already(&mut self) -> Option<C::Found> {
         self.give_up();
-        let (n, found) = match self.held {
-            0 => self.sender.event_already(&mut self.rx)?,
-            held => self.sender.event_already(&mut self.rx.behind(held, &mut self.gap))?,
-        };
+        if !SHORT_WAYS {
+            return None;
+        }
+        let (n, found) = self.sender.event_already(&mut self.rx)?;
         self.lent = n;
         Some(found)
     }
 
     #[inline]
     fn give_up(&mut self) {
-        let lent = core::mem::take(&mut self.lent);
-        match self.held {
-            0 => self.rx.consume(lent),
-            _ => self.gap += lent,
-        }
+        self.rx.consume(core::mem::take(&mut self.lent));
     }
 
     fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Found>>> {
         self.give_up();
-        let event = match self.held {
-            0 => self.sender.poll_event(&mut self.rx, cx),
-            held => self.sender.poll_event(&mut self.rx.behind(held, &mut self.gap), cx),
-        };
-        event.map_ok(|event| {
+        self.sender.poll_event(&mut self.rx, cx).map_ok(|event| {
             event.map(|(n, found)| {
                 self.lent = n;
                 found

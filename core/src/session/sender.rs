@@ -299,7 +299,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     #[inline]
     pub(super) fn queued_already(&mut self, message: C::Message<'_>) -> bool {
         // Without room to begin with nothing need be tried.
-        if self.state != State::Open || self.tx.make_room(1) != Room::Made {
+        if !super::SHORT_WAYS || self.state != State::Open || self.tx.make_room(1) != Room::Made {
             return false;
         }
         let before = self.tx.len();

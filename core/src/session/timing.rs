@@ -49,7 +49,8 @@ impl core::ops::Add<Span> for Instant {
     fn add(self, span: Span) -> Self {
         match span.0 {
             u32::MAX => Self::NEVER,
-            millis => self + Duration::from_millis(millis.into()),
+            // Not by way of `Duration`, which divides.
+            millis => Self::from_micros(self.as_micros().saturating_add(u64::from(millis) * 1000)),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::super::ending::State;
 use super::super::sender::Sender;
 use super::super::stats::Traffic;
 use super::super::timing::{Spans, Timing};
-use crate::buffer::{Queue, Storage};
+use crate::buffer::{Inbox, Queue, Storage};
 use crate::codec::{Codec, Limits};
 use crate::platform::{Clock, Platform, Transport};
 use crate::time::Instant;
@@ -144,7 +144,7 @@ pub struct Lending<'a> {
 impl<'a> Lending<'a> {
     pub(super) fn of<P: Platform, C>(session: &'a mut Session<P, C>) -> Self {
         let Session { rx, sender, .. } = session;
-        let (rx, rx_at) = rx.split();
+        let (rx, rx_at) = rx.queue().split();
         let (tx, tx_at) = sender.tx.split();
         Self {
             transport: &mut sender.transport,
@@ -198,8 +198,8 @@ impl<'a> Lending<'a> {
             end_by: progress.end_by,
             lingered: progress.lingered,
         };
-        let rx = Queue::resumed(rx, progress.rx);
-        Upgraded { session: Session { rx, held: 0, gap: 0, lent: 0, sender }, places }
+        let rx = Inbox::new(Queue::resumed(rx, progress.rx));
+        Upgraded { session: Session { rx, lent: 0, sender }, places }
     }
 }
 
@@ -236,7 +236,7 @@ impl<D: Codec> Drop for Upgraded<'_, D> {
             peer_finished: sender.peer_finished,
             end_by: sender.end_by,
             lingered: sender.lingered,
-            rx: self.session.rx.place(),
+            rx: self.session.rx.queue().place(),
             tx: sender.tx.place(),
         });
     }
