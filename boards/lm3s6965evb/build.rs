@@ -3,6 +3,8 @@
 fn main() {
     println!("cargo::rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    // Functions that came out the same are one.
+    println!("cargo::rustc-link-arg-bins=--icf=all");
     println!("cargo::rerun-if-changed=memory.x");
     println!("cargo::rerun-if-changed=device.x");
 }

@@ -456,19 +456,32 @@ mod tests {
         queue.storage.copy_from_slice(b"xxHHabcd");
         queue.fill(8);
         queue.consume(2);
-        let mut gap = 0;
-        let mut behind = queue.behind(2, &mut gap);
-        assert_eq!(behind.filled(), b"abcd");
-        behind.consume(3);
-        assert_eq!(behind.filled(), b"d");
-        let Poll::Ready(room) = behind.poll_room(&mut cx) else { panic!("never waits") };
+        let mut inbox = Inbox::new(queue);
+        inbox.keep(0..2, 2);
+        assert_eq!(inbox.filled(), b"abcd");
+        inbox.consume(3);
+        assert_eq!(inbox.filled(), b"d");
+        let Poll::Ready(room) = inbox.poll_room(&mut cx) else { panic!("never waits") };
         assert_eq!(room.len(), 5);
         room[..3].copy_from_slice(b"efg");
-        behind.fill(3);
-        assert_eq!(behind.filled(), b"defg");
-        behind.consume(2);
-        assert_eq!((gap, &*queue.filled()), (2, &b"HHdefg"[..]));
-        queue.consume(4);
-        assert_eq!(queue.filled(), b"fg");
+        inbox.fill(3);
+        assert_eq!(inbox.filled(), b"defg");
+        inbox.consume(2);
+        let (held, rest) = inbox.parts();
+        assert_eq!((&*held, &*rest), (&b"HH"[..], &b"fg"[..]));
+        inbox.keep(1..2, 2);
+        let (held, rest) = inbox.parts();
+        assert_eq!((&*held, &*rest), (&b"HHg"[..], &b""[..]));
+        inbox.let_go();
+        assert_eq!(inbox.queue().len(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_of_nothing_is_given_up() {
+        let mut queue = Queue::new([0u8; 8]);
+        queue.fill(4);
+        let mut inbox = Inbox::new(queue);
+        inbox.keep(1..1, 3);
+        assert_eq!((inbox.parts().0.len(), inbox.filled().len()), (0, 1));
     }
 }

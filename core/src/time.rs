@@ -33,6 +33,7 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     /// Saturates: a time-out too far away to represent never fires.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn add(self, rhs: Duration) -> Self {
         // Not `as_micros`: its 128 bits cost a board code and time.
         let micros = rhs.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(rhs.subsec_micros()));

@@ -54,6 +54,6 @@ impl Clock for BoardClock<'_> {
 
     fn stopping(&self) -> bool {
         let after = self.crowd.map_or(0, |crowd| crowd.after.get());
-        after > 0 && self.now() >= self.opened_at + Duration::from_millis(after.into())
+        after > 0 && self.now() >= Instant::from_micros(self.opened_at.as_micros() + u64::from(after) * 1000)
     }
 }

@@ -40,7 +40,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Does what a step of the codec says. The event, if it is one.
     #[inline(always)]
-    fn settle(&mut self, rx: &mut Inbox<P::Storage>, step: Result<Step<C::Found>>) -> Option<Located<C::Found>> {
+    fn settle(
+        &mut self,
+        rx: &mut Inbox<P::Storage>,
+        step: Result<Step<C::Found>>,
+    ) -> Option<Located<C::Found>> {
         match step {
             Ok(Step::Event(n, found)) => {
                 self.progress(n, n > 0 || !self.stood_still);

@@ -9,9 +9,9 @@ use core::ops::Range;
 use core::pin::pin;
 use core::task::{Context, Poll};
 
-use super::{CloseReason, Sender, Session, Stats};
+use super::{SHORT_WAYS, Sender, Session};
 use crate::codec::Codec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::platform::{Clock, Platform, Transport};
 use crate::time::{Duration, Instant};
 
@@ -59,26 +59,15 @@ pub trait Outlet<C: Codec> {
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>>;
-    /// [`Sender::try_send`].
-    fn try_send(&mut self, message: C::Message<'_>) -> Result<()>;
     /// [`Sender::flush`].
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
-    /// Lets output leave while the application waits elsewhere: see [`Sender::during`].
-    fn poll_attend(&mut self, cx: &mut Context<'_>);
-    /// Lets time pass: see [`Sender::pause`].
+    /// Lets time pass while output leaves: see [`Sender::pause`] and, with a moment that is never reached,
+    /// [`Sender::during`].
     fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool>;
-    /// [`Sender::fail`].
-    fn fail(&mut self, error: Error);
-    /// [`Session::abort`].
-    fn abort(&mut self, error: Error);
     /// [`Sender::codec`].
     fn codec(&mut self) -> &mut C;
     /// The codec, to look at.
     fn state(&self) -> &C;
-    /// [`Sender::reason`].
-    fn reason(&self) -> Option<CloseReason>;
-    /// [`Sender::stats`].
-    fn stats(&self) -> Stats;
     /// [`Transport::peer`].
     fn peer(&self) -> Option<SocketAddr>;
     /// [`Clock::now`].
@@ -93,10 +82,10 @@ impl<C: Codec> dyn Link<C> + '_ {
     /// # Errors
     /// As there.
     pub async fn find(&mut self) -> Result<Option<C::Found>> {
-        match self.found_already() {
-            Some(found) => Ok(Some(found)),
-            None => poll_fn(|cx| self.poll_find(cx)).await,
+        if SHORT_WAYS && let Some(found) = self.found_already() {
+            return Ok(Some(found));
         }
+        poll_fn(|cx| self.poll_find(cx)).await
     }
 }
 
@@ -105,20 +94,20 @@ impl<C: Codec> dyn Outlet<C> + '_ {
     ///
     /// # Errors
     /// As there.
-    pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
-        if self.queued_already(message) {
-            return Ok(());
-        }
+    pub fn send(&mut self, message: C::Message<'_>) -> impl Future<Output = Result<()>> {
         let mut rest = None;
-        poll_fn(|cx| self.poll_send(message, &mut rest, cx)).await
+        poll_fn(move |cx| match SHORT_WAYS && rest.is_none() && self.queued_already(message) {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_send(message, &mut rest, cx),
+        })
     }
 
     /// [`Sender::flush`].
     ///
     /// # Errors
     /// As there.
-    pub async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| self.poll_flush(cx)).await
+    pub fn flush(&mut self) -> impl Future<Output = Result<()>> {
+        poll_fn(|cx| self.poll_flush(cx))
     }
 
     /// [`Sender::pause`].
@@ -131,7 +120,7 @@ impl<C: Codec> dyn Outlet<C> + '_ {
     pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            self.poll_attend(cx);
+            let _ = self.poll_pause(Instant::NEVER, cx); // it goes on by itself
             future.as_mut().poll(cx)
         })
         .await
@@ -173,35 +162,17 @@ impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
     ) -> Poll<Result<()>> {
         self.poll_send(message, rest, cx)
     }
-    fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
-        self.try_send(message)
-    }
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.poll_flush_open(cx)
     }
-    fn poll_attend(&mut self, cx: &mut Context<'_>) {
-        let _ = self.poll_attend(Instant::NEVER, cx); // it goes on by itself
-    }
     fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool> {
         self.poll_pause(until, cx)
-    }
-    fn fail(&mut self, error: Error) {
-        self.fail(error);
-    }
-    fn abort(&mut self, error: Error) {
-        self.abort(error);
     }
     fn codec(&mut self) -> &mut C {
         &mut self.codec
     }
     fn state(&self) -> &C {
         &self.codec
-    }
-    fn reason(&self) -> Option<CloseReason> {
-        self.reason()
-    }
-    fn stats(&self) -> Stats {
-        self.stats()
     }
     fn peer(&self) -> Option<SocketAddr> {
         self.transport.peer()

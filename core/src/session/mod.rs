@@ -117,10 +117,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// What comes later comes behind it, and must fit the rest of the queue piece by piece; a queue that can grow
     /// does.
     pub fn hold(&mut self) {
-        match self.gap {
-            0 => self.held += core::mem::take(&mut self.lent),
-            _ => self.keep(0..self.lent),
-        }
+        self.keep(0..self.lent);
     }
 
     /// Keeps a part of the event last received, joined to what is held already: a body gathers in one piece.

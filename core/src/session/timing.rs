@@ -36,16 +36,19 @@ impl From<Timeouts> for Spans {
 pub(super) struct Span(u32);
 
 impl From<Duration> for Span {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn from(duration: Duration) -> Self {
         let fraction = duration.subsec_nanos().div_ceil(1_000_000);
-        let millis = duration.as_secs().saturating_mul(1000).saturating_add(u64::from(fraction));
-        Self(u32::try_from(millis).unwrap_or(u32::MAX))
+        // In 32 bits, which is all it comes to.
+        let whole = u32::try_from(duration.as_secs()).ok().and_then(|seconds| seconds.checked_mul(1000));
+        Self(whole.and_then(|millis| millis.checked_add(fraction)).unwrap_or(u32::MAX))
     }
 }
 
 impl core::ops::Add<Span> for Instant {
     type Output = Self;
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn add(self, span: Span) -> Self {
         match span.0 {
             u32::MAX => Self::NEVER,

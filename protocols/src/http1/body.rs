@@ -21,8 +21,8 @@ const EXTRAS_MAX: u16 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunked {
     at: At,
-    /// Of the size that is being read, or of the chunk.
-    left: u64,
+    /// Of the size that is being read, or of the chunk; a machine's own size, so that 32 bits take chunks of up to 2 GiB.
+    left: usize,
     /// Bytes of extensions and trailers so far.
     extras: u16,
 }
@@ -95,9 +95,8 @@ impl Chunked {
         let mut n = 0;
         while let Some(&byte) = input.get(n) {
             if self.at == At::Data {
-                let len =
-                    usize::try_from(self.left).map_or(input.len() - n, |left| left.min(input.len() - n));
-                self.left -= len as u64;
+                let len = self.left.min(input.len() - n);
+                self.left -= len;
                 if self.left == 0 {
                     self.at = At::DataCr;
                 }
@@ -117,14 +116,14 @@ impl Chunked {
             (At::Size | At::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 let digit = (byte as char).to_digit(16).unwrap_or(0);
                 // RFC 9112, 7.1: a recipient must anticipate sizes that overflow.
-                if self.left >> 59 != 0 {
+                if self.left >> (usize::BITS - 5) != 0 {
                     return Err(bad());
                 }
                 // Zeros in front are legal, and could go on for ever.
                 if self.at == At::Digits && self.left == 0 {
                     self.extra(At::Digits)?;
                 }
-                self.left = self.left << 4 | u64::from(digit);
+                self.left = self.left << 4 | digit as usize;
                 At::Digits
             }
             (At::Digits | At::Blank | At::Extension, b'\r') => At::SizeLf,

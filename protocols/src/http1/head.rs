@@ -206,6 +206,12 @@ impl RequestHead {
         (start, start + len as u16)
     }
 
+    /// Whether OPTIONS with that path is about the server as a whole (RFC 9112, 3.2.4).
+    pub(super) fn is_for_server(&self, unit: &[u8]) -> bool {
+        let (start, end) = self.path_range(unit);
+        end == self.target_end && matches!(slice(unit, start..end), b"" | b"*")
+    }
+
     /// What is behind the first `?` of the target, still percent-encoded.
     pub fn query<'a>(&self, unit: &'a [u8]) -> Option<&'a str> {
         self.path_and_query(unit).split_once('?').map(|(_, query)| query)
@@ -314,7 +320,7 @@ fn within<'a>(input: &'a [u8], limits: &HeadLimits) -> (&'a [u8], bool) {
 #[cold]
 fn too_large(part: &[u8]) -> Error {
     let line = part.strip_prefix(CRLF).unwrap_or(part);
-    if memchr::memchr(b'\n', line).is_some() { HEAD_TOO_LARGE } else { TARGET_TOO_LONG }
+    if octets::line_feed(line).is_some() { HEAD_TOO_LARGE } else { TARGET_TOO_LONG }
 }
 
 fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHead)> {

@@ -28,6 +28,19 @@ pub enum Method {
 }
 
 impl Method {
+    /// Those that have a name here.
+    pub(super) const NAMED: [Self; 9] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Delete,
+        Self::Connect,
+        Self::Options,
+        Self::Trace,
+        Self::Patch,
+    ];
+
     /// The method with that name, [`Other`](Self::Other) for a token that is none of ours, `None` for what
     /// is not a token.
     ///
@@ -45,6 +58,11 @@ impl Method {
     /// The method that a token names.
     #[inline]
     pub(super) fn of_token(token: &[u8]) -> Self {
+        if cfg!(target_pointer_width = "32") {
+            // As fast as a board must be, and half as large.
+            let named = Self::NAMED.into_iter().find(|method| method.as_str().as_bytes() == token);
+            return named.unwrap_or(Self::Other);
+        }
         match token {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,

@@ -92,6 +92,15 @@ fn path_run(octets: &[u8]) -> usize {
     octets.iter().position(|octet| matches!(octet, b' ' | b'?')).unwrap_or(octets.len())
 }
 
+/// Where the first line feed is.
+#[inline]
+pub(super) fn line_feed(octets: &[u8]) -> Option<usize> {
+    match cfg!(target_pointer_width = "64") {
+        true => memchr::memchr(b'\n', octets),
+        false => octets.iter().position(|octet| *octet == b'\n'),
+    }
+}
+
 /// The value without optional white space around it. RFC 9110, 5.5.
 #[cfg_attr(target_pointer_width = "64", inline)]
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]

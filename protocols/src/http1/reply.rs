@@ -208,7 +208,7 @@ impl<'a, F: ToFields> Reply<'a, F> {
     /// Problem details that say no more than the error's status, 500 if it has none.
     pub(super) async fn refuse(self, error: Error) -> Result<Sent> {
         let fields = With(self.fields, self.outer);
-        poll_fn(|cx| poll_refuse(self.outlet, error, &fields, cx)).await
+        poll_fn(|cx| poll_bare(self.outlet, status_of(error), &fields, cx)).await
     }
 
     /// The serialized value, written straight into the send queue.
@@ -224,27 +224,15 @@ impl<'a, F: ToFields> Reply<'a, F> {
     /// # Errors
     /// As for [`format`](Self::format).
     #[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
-    pub fn whole(mut self, content_type: &str, content: Content<'_>) -> impl Future<Output = Result<Sent>> {
+    pub fn whole(self, content_type: &str, content: Content<'_>) -> impl Future<Output = Result<Sent>> {
         async move {
-            let Self { outlet, status, close, reads_on, fields, outer, coder } = &mut self;
-            let fields = With(&*fields, *outer);
-            let head = ResponseHead {
-                status: *status,
-                content_type,
-                fields: &fields,
-                close: *close,
-                reads_on: *reads_on,
-                events: false,
-            };
-            let coding = coder.as_mut().map_or(Ok(Coding::Verbatim), |coder| coder.whole(&head, content))?;
-            let (head, content) = match (coding, coder) {
-                (Coding::Fields, Some(coder)) => (ResponseHead { fields: coder.fields(), ..head }, content),
-                (Coding::Encoded, Some(coder)) => {
-                    (ResponseHead { fields: coder.fields(), ..head }, Content::Bytes(coder.encoded()))
-                }
-                _ => (head, content),
-            };
-            outlet.send(Message::Whole(head, content)).await?;
+            let Self { outlet, status, close, reads_on, fields, outer, coder } = self;
+            let fields = With(fields, outer);
+            let head = ResponseHead { status, content_type, fields: &fields, close, reads_on, events: false };
+            match coder {
+                Some(coder) => send_coded(outlet, coder, head, content).await?,
+                None => outlet.send(Message::Whole(head, content)).await?,
+            }
             Ok(Sent::proof())
         }
     }
@@ -281,6 +269,7 @@ impl<'a, F: ToFields> Reply<'a, F> {
             reads_on,
             events: true,
         };
+        outlet.codec().streaming();
         outlet.send(Message::Head(head, None)).await?;
         outlet.flush().await?;
         Ok(super::Events::new(Stream { outlet, coder: None }))
@@ -295,20 +284,15 @@ impl<'a, F: ToFields> Reply<'a, F> {
     pub(super) async fn begin(&mut self, content_type: &str, length: Option<u64>) -> Result<bool> {
         let Self { outlet, status, close, reads_on, fields, outer, coder } = self;
         let fields = With(&*fields, *outer);
-        let head = ResponseHead {
-            status: *status,
-            content_type,
-            fields: &fields,
-            close: *close,
-            reads_on: *reads_on,
-            events: false,
-        };
+        let (status, close, reads_on) = (*status, *close, *reads_on);
+        let head = ResponseHead { status, content_type, fields: &fields, close, reads_on, events: false };
         let coding = coder.as_mut().map_or(Ok(Coding::Verbatim), |coder| coder.begin(&head, length))?;
         let fields = match (coding, coder) {
             (Coding::Verbatim, _) | (_, None) => head.fields,
             (_, Some(coder)) => coder.fields(),
         };
         let length = if coding == Coding::Encoded { None } else { length };
+        outlet.codec().streaming();
         outlet.send(Message::Head(ResponseHead { fields, ..head }, length)).await?;
         Ok(coding == Coding::Encoded)
     }
@@ -317,6 +301,19 @@ impl<'a, F: ToFields> Reply<'a, F> {
     pub(super) fn reads_on(&mut self) {
         self.reads_on = true;
     }
+}
+
+/// Sends an answer in one piece, encoded if the coder likes.
+async fn send_coded(
+    outlet: &mut dyn Outlet<Http1>,
+    coder: &mut (dyn Coder + '_),
+    head: ResponseHead<'_>,
+    content: Content<'_>,
+) -> Result<()> {
+    let coding = coder.whole(&head, content)?;
+    let fields = if coding == Coding::Verbatim { head.fields } else { coder.fields() };
+    let content = if coding == Coding::Encoded { Content::Bytes(coder.encoded()) } else { content };
+    outlet.send(Message::Whole(ResponseHead { fields, ..head }, content)).await
 }
 
 /// An answer's body, in pieces. It must be [ended](Self::end): dropped, it leaves the answer incomplete, and the
@@ -430,18 +427,23 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Sends problem details that say no more than the error's status, 500 if it has none.
-pub(super) fn poll_refuse(
+/// The status that answers an error: its own, 500 if it has none.
+pub(super) const fn status_of(error: Error) -> u16 {
+    match error.wire() {
+        status @ 400..600 => status,
+        _ => 500,
+    }
+}
+
+/// Sends problem details that say no more than the status; with 204 not even that.
+pub(super) fn poll_bare(
     outlet: &mut dyn Outlet<Http1>,
-    error: Error,
+    status: u16,
     fields: &dyn ToFields,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Sent>> {
-    let status = match error.wire() {
-        status @ 400..600 => status,
-        _ => 500,
-    };
-    let head = ResponseHead { content_type: "application/problem+json", fields, ..ResponseHead::new(status) };
+    let content_type = if status == 204 { "" } else { "application/problem+json" };
+    let head = ResponseHead { content_type, fields, ..ResponseHead::new(status) };
     let content = Content::Fill(&Bare(status));
     // It is written in place, so there is no rest.
     outlet.poll_send(Message::Whole(head, content), &mut None, cx).map_ok(|()| Sent::proof())

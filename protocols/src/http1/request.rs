@@ -10,7 +10,7 @@ use netloom_core::{Code, Duration, Error, Instant, Link, Result};
 use super::fields::Fields;
 use super::head::{RequestHead, Version};
 use super::method::Method;
-use super::reply::{Coder, Exchange, Reply, poll_refuse};
+use super::reply::{Coder, Exchange, Reply, poll_bare, status_of};
 use super::server::{DRAIN_MAX, Found, Http1, Message};
 use super::status;
 use super::to_fields::ToFields;
@@ -21,6 +21,35 @@ pub const BODY_RATE_MIN: u64 = 240;
 
 /// For how long a body may come as slowly as it likes.
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
+
+/// Sees to it that a body is neither too long nor too slow.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    /// Since when the body is waited for; `NEVER` while it need not be.
+    since: Instant,
+    /// Microseconds for which it was, and the bytes that came.
+    waited: u64,
+    came: u64,
+    /// Most bytes of body that may come: see [`Request::limit_body`].
+    max: u64,
+}
+
+impl Watch {
+    pub(super) const NEW: Self = Self { since: Instant::NEVER, waited: 0, came: 0, max: u64::MAX };
+
+    /// Whether `more` bytes behind those that came are within the limit.
+    fn check_length(&self, more: u64) -> Result<()> {
+        match self.came.saturating_add(more) > self.max {
+            true => Err(Error::new(Code::MessageTooLarge).on_wire(413)),
+            false => Ok(()),
+        }
+    }
+
+    fn is_too_slow(&self) -> bool {
+        let seconds = self.waited / 1_000_000;
+        seconds > BODY_GRACE.as_secs() && self.came / seconds < BODY_RATE_MIN
+    }
+}
 
 /// A request, and the one chance to answer it.
 ///
@@ -43,13 +72,6 @@ pub struct Request<'a> {
     /// Fields that every answer gets.
     fields: &'a (dyn ToFields + 'a),
     coder: Option<&'a mut (dyn Coder + 'a)>,
-    /// Since when the body is waited for; `NEVER` while it need not be.
-    since: Instant,
-    /// Microseconds for which it was, and the bytes that came.
-    waited: u64,
-    came: u64,
-    /// Most bytes of body that may come: see [`limit_body`](Self::limit_body).
-    body_max: u64,
 }
 
 /// A body taken whole, and what goes with it.
@@ -64,18 +86,7 @@ pub struct Whole<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead, route: (u16, u16)) -> Self {
-        Self {
-            link,
-            head,
-            pattern: "",
-            route,
-            fields: &(),
-            coder: None,
-            since: Instant::NEVER,
-            waited: 0,
-            came: 0,
-            body_max: u64::MAX,
-        }
+        Self { link, head, pattern: "", route, fields: &(), coder: None }
     }
 
     /// The head, to look at.
@@ -199,11 +210,12 @@ impl<'a> Request<'a> {
         }
         // RFC 9110, 7.8: the other protocol begins behind the request, all of it.
         while self.next_piece().await?.is_some() {
-            if self.came > DRAIN_MAX {
+            if self.watch().came > DRAIN_MAX {
                 return Err(Error::new(Code::MessageTooLarge).on_wire(413));
             }
         }
         let outlet = self.link.outlet();
+        outlet.codec().streaming();
         outlet.send(Message::Upgrade(&super::With(self.fields, fields))).await?;
         Ok((self.link.lend().open(codec), super::Sent::proof()))
     }
@@ -245,10 +257,6 @@ impl<'a> Request<'a> {
                 Some(coder) => Some(&mut **coder),
                 None => None,
             },
-            since: self.since,
-            waited: self.waited,
-            came: self.came,
-            body_max: self.body_max,
         }
     }
 
@@ -279,19 +287,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Code::MessageTooLarge`] (413).
     pub fn limit_body(&mut self, max: u64) -> Result<()> {
-        self.body_max = self.body_max.min(max);
-        match self.body_left() {
-            Some(left) => self.check_length(left),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether `more` bytes behind those that came are within the limit.
-    fn check_length(&self, more: u64) -> Result<()> {
-        match self.came.saturating_add(more) > self.body_max {
-            true => Err(Error::new(Code::MessageTooLarge).on_wire(413)),
-            false => Ok(()),
-        }
+        let codec = self.link.parts().outlet.codec();
+        codec.watch.max = codec.watch.max.min(max);
+        codec.watch.check_length(codec.body_left().unwrap_or(0))
     }
 
     /// Answers what a handler failed with, as [`serve`](super::serve) does: the error's status, or 500, as problem
@@ -305,7 +303,7 @@ impl<'a> Request<'a> {
         let Self { link, fields, .. } = self;
         async move {
             match is_owed {
-                true => poll_fn(|cx| poll_refuse(link.parts().outlet, error, fields, cx)).await,
+                true => poll_fn(|cx| poll_bare(link.parts().outlet, status_of(error), fields, cx)).await,
                 false => Err(error),
             }
         }
@@ -356,38 +354,40 @@ impl<'a> Request<'a> {
             None => self.wait().await?,
         };
         let Found::Piece(start, end) = found else { return Ok(None) };
-        self.came += u64::from(end - start);
-        self.check_length(0)?;
-        self.check_rate()?;
+        let watch = self.watch();
+        watch.came += u64::from(end - start);
+        watch.check_length(0)?;
+        if watch.is_too_slow() {
+            // What is still to come would come as slowly.
+            self.link.parts().outlet.codec().end_after_this();
+            return Err(Error::new(Code::MessageTimeout).on_wire(408));
+        }
         Ok(Some(start as usize..end as usize))
     }
 
     /// What comes next of the body, when it comes. Only this time is the client's: a handler may take its own.
     async fn wait(&mut self) -> Result<Found> {
-        if self.since == Instant::NEVER {
-            self.since = self.link.outlet().now();
-        }
+        let now = self.link.outlet().now();
+        let since = &mut self.watch().since;
+        *since = now.min(*since);
         let found = self.link.find().await?;
-        let since = core::mem::replace(&mut self.since, Instant::NEVER);
-        self.waited += self.link.outlet().now().as_micros().saturating_sub(since.as_micros());
+        let now = self.link.outlet().now();
+        let watch = self.watch();
+        let since = core::mem::replace(&mut watch.since, Instant::NEVER);
+        watch.waited += now.as_micros().saturating_sub(since.as_micros());
         // The session has ended in order inside a body: only this end can have closed it.
         found.ok_or(Code::ConnectionClosed.into())
     }
 
-    fn check_rate(&mut self) -> Result<()> {
-        let seconds = self.waited / 1_000_000;
-        if seconds <= BODY_GRACE.as_secs() || self.came / seconds >= BODY_RATE_MIN {
-            return Ok(());
-        }
-        // What is still to come would come as slowly.
-        self.link.outlet().codec().end_after_this();
-        Err(Error::new(Code::MessageTimeout).on_wire(408))
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.link.outlet().codec().watch
     }
 
     /// Tells a client that waits for permission to go on.
     async fn permit(&mut self) -> Result<()> {
         let outlet = self.link.outlet();
         if outlet.state().permission_is_due() {
+            outlet.codec().streaming();
             outlet.send(Message::Interim(100, &())).await?;
             outlet.flush().await?;
         }
@@ -477,6 +477,11 @@ impl<'a> Head<'a> {
         let path = self.route();
         let mut all = path.strip_prefix('/').unwrap_or(path).split('/');
         core::array::from_fn(|_| all.next().unwrap_or_default())
+    }
+
+    /// Whether the server as a whole is asked: the asterisk-form, also as it is written for a proxy.
+    pub(super) fn is_for_server(&self) -> bool {
+        self.head.is_for_server(self.unit)
     }
 
     /// The path behind what was mounted.

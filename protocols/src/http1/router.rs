@@ -1,30 +1,18 @@
 //! Which handler answers: a flat table of routes, written by [`routes!`](crate::routes).
 
 use core::fmt;
+use core::future::poll_fn;
 
 use netloom_core::{Outbox, Result};
 
 use super::method::Method;
-use super::reply::Sent;
+use super::reply::{Sent, poll_bare};
 use super::request::Request;
-use super::status::error;
 use super::to_fields::{FieldWriter, ToFields};
 
 /// The methods that a path has routes for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allow(u16);
-
-const NAMED: [Method; 9] = [
-    Method::Get,
-    Method::Head,
-    Method::Post,
-    Method::Put,
-    Method::Delete,
-    Method::Connect,
-    Method::Options,
-    Method::Trace,
-    Method::Patch,
-];
 
 impl Allow {
     /// None yet.
@@ -39,7 +27,7 @@ impl Allow {
     }
 
     fn methods(self) -> impl Iterator<Item = Method> {
-        NAMED.into_iter().filter(move |method| self.0 & 1 << *method as u8 != 0)
+        Method::NAMED.into_iter().filter(move |method| self.0 & 1 << *method as u8 != 0)
     }
 
     /// Whether a route for `method` answers what was `asked`, which it notes.
@@ -86,15 +74,16 @@ impl Request<'_> {
     /// 501, and a path without routes 404.
     #[doc(hidden)]
     pub async fn unrouted(mut self, allow: Allow) -> Result<Sent> {
-        let (method, anywhere) = (self.head().method(), self.head().path() == "*");
-        let reply = self.reply();
-        match method {
-            Method::Options if anywhere => reply.status(204).empty().await,
-            Method::Options if !allow.is_empty() => reply.status(204).fields(allow).empty().await,
-            Method::Other => reply.refuse(error(501)).await,
-            _ if !allow.is_empty() => reply.fields(allow).refuse(error(405)).await,
-            _ => reply.refuse(error(404)).await,
-        }
+        let method = self.head().method();
+        let (status, allow) = match method {
+            Method::Options if self.head().is_for_server() => (204, None),
+            Method::Options if !allow.is_empty() => (204, Some(allow)),
+            Method::Other => (501, None),
+            _ if !allow.is_empty() => (405, Some(allow)),
+            _ => (404, None),
+        };
+        let fields = self.and(allow);
+        poll_fn(|cx| poll_bare(self.link().parts().outlet, status, &fields, cx)).await
     }
 }
 

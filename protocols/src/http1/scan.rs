@@ -7,6 +7,7 @@ use netloom_core::Result;
 
 use super::head::{HeadLimits, METHOD_MAX, RequestHead, ResponseHead, request, response};
 use super::method::Method;
+use super::octets::line_feed;
 
 /// How far a head was looked at that is not complete: one per connection.
 ///
@@ -82,8 +83,13 @@ impl Scan {
         if input.len() >= self.again as usize || input.len() > limits.head_max() {
             return true;
         }
-        let has_end = memchr::memchr_iter(b'\n', &input[seen..])
-            .any(|at| input.get(..=seen + at).is_some_and(|front| front.ends_with(b"\r\n\r\n")));
+        let (mut at, mut has_end) = (seen, false);
+        while let Some(more) = input.get(at..).and_then(line_feed)
+            && !has_end
+        {
+            at += more + 1;
+            has_end = input.get(..at).is_some_and(|front| front.ends_with(b"\r\n\r\n"));
+        }
         self.seen = input.len() as u32;
         has_end
     }

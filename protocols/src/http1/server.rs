@@ -9,6 +9,7 @@ use super::body::{Body, Progress};
 use super::framing::Framing;
 use super::head::{HeadLimits, RequestHead, Version};
 use super::method::Method;
+use super::request::Watch;
 use super::scan::Scan;
 use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
 use super::status::reason;
@@ -53,7 +54,25 @@ pub struct Http1 {
     /// Bytes of content last encoded whole.
     encoded: u32,
     date: Option<fn() -> Option<Date>>,
+    /// Of the request's body.
+    pub(super) watch: Watch,
+    streams: Option<&'static Streams>,
 }
+
+/// How everything is said that is no whole response. An image that says none of it does not link it, because the codec
+/// learns of it where the first is begun: [`Http1::streaming`].
+#[derive(Debug)]
+struct Streams {
+    encode: for<'m> fn(&mut Http1, Message<'m>, &mut Outbox<'_>) -> Result<&'m [u8]>,
+    accepted: fn(&mut Http1, Message<'_>),
+    keep_alive: fn(&mut Http1, &mut Outbox<'_>),
+}
+
+const STREAMS: &Streams = &Streams {
+    encode: Http1::encode_streamed,
+    accepted: Http1::accepted_streamed,
+    keep_alive: Http1::put_comment,
+};
 
 /// What became of `Expect: 100-continue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +165,17 @@ impl Http1 {
             sent: 0,
             encoded: 0,
             date: None,
+            watch: Watch::NEW,
+            streams: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
         }
+    }
+
+    /// Says more than whole responses from here on: any [`Message`]. [`Reply`](super::Reply) and
+    /// [`Request`](super::Request) see to it, and desktops always do; who sends messages past them, on a board, calls it
+    /// first.
+    #[inline]
+    pub fn streaming(&mut self) {
+        self.streams = Some(STREAMS);
     }
 
     /// Most bytes of a request's head.
@@ -249,6 +278,7 @@ impl Http1 {
             false => Expects::Nothing,
         };
         self.exchange.asked(body.is_some(), head.keep_alive());
+        self.watch = Watch::NEW;
         self.body = body.unwrap_or(Body::Length(0));
         if head.method == Method::Connect {
             return Err(Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(501));
@@ -426,65 +456,23 @@ impl Codec for Http1 {
     }
 
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
-        match message {
-            Message::Piece(piece) => return self.put_piece(piece, out),
-            Message::End(trailers) => self.put_end(trailers, out)?,
-            _ if !self.owes() => return Err(misuse()),
-            // RFC 9110, 15.2: what is interim answers nothing, and the next answer would be taken for this one.
-            Message::Whole(head, _) | Message::Head(head, _) if !(200..1000).contains(&head.status) => {
-                return Err(misuse());
-            }
-            Message::Whole(head, content) => return self.whole(&head, content, out),
-            Message::Head(head, length) => self.streamed(&head, length, out)?,
-            // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.
-            Message::Interim(..) if self.version == Version::Http10 => {}
-            Message::Interim(status, fields) => {
-                put_status(status, out)?;
-                fields.put(&mut FieldWriter::new(out))?;
-                out.put(b"\r\n")?;
-            }
-            Message::Upgrade(fields) => {
-                self.put_front(101, out)?;
-                out.put(b"connection: upgrade\r\n")?;
-                fields.put(&mut FieldWriter::new(out))?;
-                out.put(b"\r\n")?;
-            }
+        match (message, self.streams) {
+            (Message::Whole(head, _), _) if !self.owes() || !is_final(head.status) => Err(misuse()),
+            (Message::Whole(head, content), _) => self.whole(&head, content, out),
+            (message, Some(streams)) => (streams.encode)(self, message, out),
+            (_, None) => Err(misuse()),
         }
-        Ok(&[])
     }
 
     fn accepted(&mut self, message: Message<'_>) {
-        match message {
-            Message::Interim(status, _) => {
-                if status == 100 {
-                    self.expects = Expects::Nothing;
-                }
-            }
-            Message::Whole(head, _) => {
+        match (message, self.streams) {
+            (Message::Whole(head, _), _) => {
                 self.exchange.persistent = self.persists_behind(&head);
                 (self.status, self.sent) = (head.status, self.encoded.into());
                 self.exchange.wrote(None);
             }
-            Message::Head(head, length) => {
-                let outgoing = self.framing(head.status, length);
-                self.exchange.persistent = self.persists_behind(&head) && outgoing != Outgoing::UntilClose;
-                self.status = head.status;
-                (self.crlf_due, self.events) = (false, head.events && outgoing != Outgoing::Nothing);
-                self.exchange.wrote(Some(outgoing));
-            }
-            Message::Piece(piece) => {
-                self.crlf_due = self.crlf_next;
-                self.sent += piece.len() as u64;
-                self.exchange.wrote_piece(piece.len());
-            }
-            Message::End(_) => {
-                self.events = false;
-                self.exchange.wrote(None);
-            }
-            Message::Upgrade(_) => {
-                self.status = 101;
-                self.exchange.upgraded();
-            }
+            (message, Some(streams)) => (streams.accepted)(self, message),
+            (_, None) => {}
         }
     }
 
@@ -511,26 +499,93 @@ impl Codec for Http1 {
     /// An empty comment: the client's side of a silent stream of events does not time out, and ours notices when the
     /// client is gone.
     fn keep_alive(&mut self, out: &mut Outbox<'_>) {
-        let Ok(rest) = self.put_piece(b":\n\n", out) else { return };
-        if out.put(rest).is_ok() {
-            self.crlf_due = self.crlf_next;
+        if let Some(streams) = self.streams {
+            (streams.keep_alive)(self, out);
         }
     }
 }
 
 impl Http1 {
-    fn put_goodbye(&self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
-        self.put_front(status, out)?;
-        out.put(b"connection: close\r\n")?;
-        if status == 503 || status == 429 {
-            out.put(b"retry-after: 1\r\n")?;
+    fn encode_streamed<'m>(&mut self, message: Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        match message {
+            Message::Piece(piece) => return self.put_piece(piece, out),
+            Message::End(trailers) => self.put_end(trailers, out)?,
+            _ if !self.owes() => return Err(misuse()),
+            Message::Head(head, _) if !is_final(head.status) => return Err(misuse()),
+            Message::Whole(..) => return Err(misuse()),
+            Message::Head(head, length) => self.streamed(&head, length, out)?,
+            // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.
+            Message::Interim(..) if self.version == Version::Http10 => {}
+            Message::Interim(status, fields) => {
+                put_status(status, out)?;
+                fields.put(&mut FieldWriter::new(out))?;
+                out.put(b"\r\n")?;
+            }
+            Message::Upgrade(fields) => {
+                self.put_front(101, out)?;
+                out.put(b"connection: upgrade\r\n")?;
+                fields.put(&mut FieldWriter::new(out))?;
+                out.put(b"\r\n")?;
+            }
         }
-        let text = if self.method == Method::Head && self.owes() { "" } else { reason(status) };
-        let length = reason(status).len() as u64 + 1;
-        put_number(b"content-type: text/plain\r\ncontent-length: ", length, b"\r\n\r\n", out)?;
-        out.put(text.as_bytes())?;
-        out.put(if text.is_empty() { b"" } else { b"\n" })
+        Ok(&[])
     }
+
+    fn accepted_streamed(&mut self, message: Message<'_>) {
+        match message {
+            Message::Interim(status, _) => {
+                if status == 100 {
+                    self.expects = Expects::Nothing;
+                }
+            }
+            Message::Whole(..) => {}
+            Message::Head(head, length) => {
+                let outgoing = self.framing(head.status, length);
+                self.exchange.persistent = self.persists_behind(&head) && outgoing != Outgoing::UntilClose;
+                self.status = head.status;
+                (self.crlf_due, self.events) = (false, head.events && outgoing != Outgoing::Nothing);
+                self.exchange.wrote(Some(outgoing));
+            }
+            Message::Piece(piece) => {
+                self.crlf_due = self.crlf_next;
+                self.sent += piece.len() as u64;
+                self.exchange.wrote_piece(piece.len());
+            }
+            Message::End(_) => {
+                self.events = false;
+                self.exchange.wrote(None);
+            }
+            Message::Upgrade(_) => {
+                self.status = 101;
+                self.exchange.upgraded();
+            }
+        }
+    }
+
+    fn put_comment(&mut self, out: &mut Outbox<'_>) {
+        let Ok(rest) = self.put_piece(b":\n\n", out) else { return };
+        if out.put(rest).is_ok() {
+            self.crlf_due = self.crlf_next;
+        }
+    }
+
+    fn put_goodbye(&mut self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
+        if !self.owes() {
+            // The method is the last request's.
+            self.method = Method::Get;
+        }
+        let later: &dyn ToFields = &[("retry-after", "1")];
+        let fields = if matches!(status, 429 | 503) { later } else { &() };
+        let head =
+            ResponseHead { content_type: "text/plain", fields, close: true, ..ResponseHead::new(status) };
+        let text = self.whole(&head, Content::Bytes(reason(status).as_bytes()), out)?;
+        out.put(text)
+    }
+}
+
+/// RFC 9110, 15.2: what is interim answers nothing, and the next answer would be taken for this one.
+fn is_final(status: u16) -> bool {
+    (200..1000).contains(&status)
 }
 
 /// What a client is told about an error; nothing if it is gone or does not read.

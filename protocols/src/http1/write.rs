@@ -29,7 +29,8 @@ pub(super) fn fill(content: &dyn Fill, out: &mut Outbox<'_>) -> Result<usize> {
     out.take(GUESS)?;
     let length = content.fill(out.spare())?;
     out.advance(length);
-    let digits = length.checked_ilog10().unwrap_or(0) as usize + 1;
+    let digits =
+        core::iter::successors(Some(length), |left| Some(left / 10).filter(|left| *left > 0)).count();
     let before = digits + 4;
     if before > GUESS {
         out.take(before - GUESS)?;
