@@ -96,10 +96,21 @@ impl<C: Codec> dyn Outlet<C> + '_ {
     /// As there.
     pub fn send(&mut self, message: C::Message<'_>) -> impl Future<Output = Result<()>> {
         let mut rest = None;
-        poll_fn(move |cx| match SHORT_WAYS && rest.is_none() && self.queued_already(message) {
+        poll_fn(move |cx| self.poll_message(message, &mut rest, cx))
+    }
+
+    /// [`send`](Self::send), polled: `rest`, which is `None` at first, belongs to the message.
+    #[inline]
+    pub fn poll_message<'m>(
+        &mut self,
+        message: C::Message<'m>,
+        rest: &mut Option<&'m [u8]>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        match SHORT_WAYS && rest.is_none() && self.queued_already(message) {
             true => Poll::Ready(Ok(())),
-            false => self.poll_send(message, &mut rest, cx),
-        })
+            false => self.poll_send(message, rest, cx),
+        }
     }
 
     /// [`Sender::flush`].

@@ -80,15 +80,14 @@ impl Meaning {
         // Nearly always there is only one, and with a comma in it none is ours.
         self.flags |= flag;
         if flag == 0 {
-            self.flags |=
-                value.split(|octet| *octet == b',').fold(0, |flags, item| flags | option(trim(item)));
+            self.flags |= octets::items(value).fold(0, |flags, item| flags | option(item));
         }
     }
 
     /// RFC 9110, 8.6: a list of one length, however often, is that length; anything else is refused.
     #[inline(never)]
     fn lengths(&mut self, value: &[u8]) -> Result<()> {
-        for length in value.split(|octet| *octet == b',').map(trim) {
+        for length in octets::items(value) {
             let length = decimal(length).ok_or(MALFORMED)?;
             if self.flags & LENGTH != 0 && self.length != length {
                 return Err(MALFORMED);
@@ -102,7 +101,7 @@ impl Meaning {
     /// The only coding known is `chunked`, once, and it has no parameters (RFC 9112, 7.1).
     #[inline(never)]
     fn codings(&mut self, value: &[u8]) -> Result<()> {
-        for coding in value.split(|octet| *octet == b',').map(trim) {
+        for coding in octets::items(value) {
             let len = coding.iter().position(|octet| !octets::is(*octet, TOKEN)).unwrap_or(coding.len());
             let (name, parameters) = coding.split_at(len);
             // RFC 9112, 6.1: nothing may come after `chunked`, not even itself.

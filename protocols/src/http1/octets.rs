@@ -124,6 +124,27 @@ fn trim_more(mut value: &[u8]) -> &[u8] {
     value
 }
 
+/// The items of a list, trimmed; an empty one where there is none (RFC 9110, 5.6.1).
+pub(super) fn items(list: &[u8]) -> Items<'_> {
+    Items(Some(list))
+}
+
+pub(super) struct Items<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Items<'a> {
+    type Item = &'a [u8];
+
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let list = self.0?;
+        let len = list.iter().position(|octet| *octet == b',').unwrap_or(list.len());
+        let (item, rest) = list.split_at(len);
+        self.0 = rest.get(1..);
+        Some(trim(item))
+    }
+}
+
 /// Whether octets of values are this lower-case name, in any case.
 #[cfg_attr(target_pointer_width = "64", inline)]
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]

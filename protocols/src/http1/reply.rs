@@ -51,6 +51,42 @@ pub trait Coder {
 
     /// What `whole` or `piece` has made.
     fn encoded(&self) -> &[u8];
+
+    /// Sends a whole answer as `whole` has it. Not for coders to write; here, because an image without any does not
+    /// link it.
+    #[doc(hidden)]
+    fn poll_whole(
+        &mut self,
+        outlet: &mut dyn Outlet<Http1>,
+        head: &ResponseHead<'_>,
+        content: Content<'_>,
+        sending: &mut Sending,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let coding = match sending.coding {
+            Some(coding) => coding,
+            None => *sending.coding.insert(self.whole(head, content)?),
+        };
+        let fields = if coding == Coding::Verbatim { head.fields } else { self.fields() };
+        let content = if coding == Coding::Encoded { Content::Bytes(self.encoded()) } else { content };
+        let mut rest = match content {
+            Content::Bytes(bytes) => sending.left.and_then(|left| bytes.get(bytes.len() - left..)),
+            Content::Fill(_) => None,
+        };
+        let sent =
+            outlet.poll_message(Message::Whole(ResponseHead { fields, ..*head }, content), &mut rest, cx);
+        sending.left = rest.map(<[u8]>::len);
+        sent
+    }
+}
+
+/// How far an answer has come that a coder was told of.
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct Sending {
+    coding: Option<Coding>,
+    /// Bytes of a large one that go out from where they lie.
+    left: Option<usize>,
 }
 
 /// What becomes of an answer that a [`Coder`] was told of.
@@ -229,10 +265,12 @@ impl<'a, F: ToFields> Reply<'a, F> {
             let Self { outlet, status, close, reads_on, fields, outer, coder } = self;
             let fields = With(fields, outer);
             let head = ResponseHead { status, content_type, fields: &fields, close, reads_on, events: false };
-            match coder {
-                Some(coder) => send_coded(outlet, coder, head, content).await?,
-                None => outlet.send(Message::Whole(head, content)).await?,
-            }
+            let (mut coder, mut sending, mut rest) = (coder, Sending::default(), None);
+            poll_fn(|cx| match &mut coder {
+                Some(coder) => coder.poll_whole(outlet, &head, content, &mut sending, cx),
+                None => outlet.poll_message(Message::Whole(head, content), &mut rest, cx),
+            })
+            .await?;
             Ok(Sent::proof())
         }
     }
@@ -301,19 +339,6 @@ impl<'a, F: ToFields> Reply<'a, F> {
     pub(super) fn reads_on(&mut self) {
         self.reads_on = true;
     }
-}
-
-/// Sends an answer in one piece, encoded if the coder likes.
-async fn send_coded(
-    outlet: &mut dyn Outlet<Http1>,
-    coder: &mut (dyn Coder + '_),
-    head: ResponseHead<'_>,
-    content: Content<'_>,
-) -> Result<()> {
-    let coding = coder.whole(&head, content)?;
-    let fields = if coding == Coding::Verbatim { head.fields } else { coder.fields() };
-    let content = if coding == Coding::Encoded { Content::Bytes(coder.encoded()) } else { content };
-    outlet.send(Message::Whole(ResponseHead { fields, ..head }, content)).await
 }
 
 /// An answer's body, in pieces. It must be [ended](Self::end): dropped, it leaves the answer incomplete, and the
