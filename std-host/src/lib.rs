@@ -41,7 +41,6 @@
 
 mod address;
 mod admission;
-mod alarm;
 mod client;
 mod clock;
 mod heap;
