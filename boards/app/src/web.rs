@@ -137,7 +137,7 @@ impl Drop for Open<'_> {
 /// What kept the answer from being sent.
 pub async fn page(mut request: Request<'_>) -> Result<Sent> {
     match request.head().path() {
-        "/" => request.asset(&assets::INDEX_HTML).await,
+        "/" => request.page(&assets::INDEX_HTML).await,
         _ => Err(http1::status::error(404)),
     }
 }

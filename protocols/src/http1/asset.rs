@@ -3,11 +3,13 @@
 use netloom_core::Result;
 
 use super::conditional::Validators;
-use super::etag::ETag;
+use super::etag::{ETag, Tags};
+use super::method::Method;
 use super::negotiate::{Encoding, choose_encoding};
 use super::reply::Sent;
 use super::representation::Representation;
 use super::request::{Head, Request};
+use super::to_fields::{FieldWriter, ToFields};
 
 /// A file that was built into the program.
 ///
@@ -82,7 +84,66 @@ fn boundary(body: &[u8]) -> u64 {
     (sample ^ body.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Whether `If-None-Match` names the tag (RFC 9110, 13.1.2).
+fn matches(seen: &[u8], etag: &ETag<'_>) -> bool {
+    match Tags::parse(seen) {
+        Some(Tags::Any) => true,
+        Some(Tags::List(mut list)) => list.any(|seen| seen.weak_eq(etag)),
+        None => false,
+    }
+}
+
+/// The fields of a [page](Request::page).
+struct Page<'a> {
+    asset: &'a Asset<'a>,
+    etag: Option<ETag<'a>>,
+    is_gzip: bool,
+}
+
+impl ToFields for Page<'_> {
+    fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()> {
+        if let Some(etag) = &self.etag {
+            out.parts("etag", &[b"\"", etag.opaque(), b"\""])?;
+        }
+        if self.is_gzip {
+            out.field("content-encoding", b"gzip")?;
+        }
+        if self.asset.gzip.is_some() {
+            out.field("vary", b"accept-encoding")?;
+        }
+        match self.asset.cache_control {
+            "" => Ok(()),
+            control => out.field("cache-control", control.as_bytes()),
+        }
+    }
+}
+
 impl Request<'_> {
+    /// Answers with all of `asset`, compressed or not, or that the client has it already. A server may leave ranges
+    /// aside (RFC 9110, 14.2); without them this is a small part of [`asset`](Self::asset) in flash and memory.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn page(mut self, asset: &Asset<'_>) -> Result<Sent> {
+        let head = self.head();
+        let (fields, seen) = (head.fields(), head.fields().get("if-none-match"));
+        let gzip = asset
+            .gzip
+            .filter(|_| choose_encoding(fields.get("accept-encoding"), &[Encoding::Gzip]).is_some());
+        let (body, etag) = gzip.map_or((asset.body, asset.etag), |gzip| (gzip.body, gzip.etag));
+        let etag = if etag.is_empty() { None } else { ETag::strong(etag) };
+        let is_seen = etag.zip(seen).is_some_and(|(etag, seen)| matches(seen, &etag));
+        match head.method() {
+            Method::Get | Method::Head => {}
+            _ => return Err(super::status::error(405)),
+        }
+        let reply = self.reply().uncoded().fields(Page { asset, etag, is_gzip: gzip.is_some() });
+        match is_seen {
+            true => reply.status(304).empty().await,
+            false => reply.bytes(asset.content_type, body).await,
+        }
+    }
+
     /// Answers with `asset`, whole or the ranges asked for, compressed or not, or that the client has it already:
     /// see [`represent`](Self::represent).
     ///
