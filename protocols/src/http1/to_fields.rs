@@ -168,6 +168,7 @@ pub(super) fn put_decimal(number: u64, out: &mut Outbox<'_>) -> Result<()> {
 #[cfg_attr(target_pointer_width = "64", inline)]
 pub(super) fn put_number(before: &[u8], mut number: u64, behind: &[u8], out: &mut Outbox<'_>) -> Result<()> {
     let digits = match number {
+        _ if cfg!(target_pointer_width = "32") => digits_of(number),
         ..10 => 1,
         10..100 => 2,
         100..1000 => 3,
@@ -185,6 +186,16 @@ pub(super) fn put_number(before: &[u8], mut number: u64, behind: &[u8], out: &mu
     Ok(())
 }
 
+/// Digits, by counting: a library's logarithm is larger.
+fn digits_of(mut number: u64) -> usize {
+    let mut digits = 1;
+    while number > 9 {
+        (number, _) = div_ten(number);
+        digits += 1;
+    }
+    digits
+}
+
 /// A tenth, and what is left of it. On 32 bits by hand, in three digits of 16 bits or more: a library's division of 64 by
 /// 64 bits is ten times as large.
 const fn div_ten(number: u64) -> (u64, u8) {
@@ -194,6 +205,7 @@ const fn div_ten(number: u64) -> (u64, u8) {
     by_parts(number)
 }
 
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 const fn by_parts(number: u64) -> (u64, u8) {
     let (high, low) = ((number >> 32) as u32, number as u32);
     let middle = (high % 10) << 16 | low >> 16;
@@ -345,6 +357,7 @@ mod tests {
         let mut out = Outbox::new(&mut bytes, &mut tail);
         for number in [0, 9, 10, 0xffff, 1 << 32, 98_765_432_109_876_543, u64::MAX - 9, u64::MAX] {
             assert_eq!(by_parts(number), (number / 10, (number % 10) as u8));
+            assert_eq!(digits_of(number), number.checked_ilog10().unwrap_or(0) as usize + 1);
         }
         for number in [0, 9, 10, u64::MAX] {
             put_decimal(number, &mut out).expect("room");
