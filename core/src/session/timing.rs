@@ -35,6 +35,13 @@ impl From<Timeouts> for Spans {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(u32);
 
+impl Span {
+    /// Not by way of `Duration`, which divides.
+    fn micros(self) -> u64 {
+        u64::from(self.0) * 1000
+    }
+}
+
 impl From<Duration> for Span {
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn from(duration: Duration) -> Self {
@@ -52,8 +59,7 @@ impl core::ops::Add<Span> for Instant {
     fn add(self, span: Span) -> Self {
         match span.0 {
             u32::MAX => Self::NEVER,
-            // Not by way of `Duration`, which divides.
-            millis => Self::from_micros(self.as_micros().saturating_add(u64::from(millis) * 1000)),
+            _ => Self::from_micros(self.as_micros().saturating_add(span.micros())),
         }
     }
 }
