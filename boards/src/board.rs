@@ -30,6 +30,9 @@ pub(crate) struct Board {
     pub(crate) port: u16,
     /// The TCP port on which it answers HTTP.
     pub(crate) http: Option<u16>,
+    /// Connections of HTTP that it takes at once, those that wait counted.
+    #[serde(default)]
+    pub(crate) http_connections: usize,
     /// Connections it serves at once.
     pub(crate) sessions: usize,
     /// What it has.

@@ -172,7 +172,7 @@ fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
         Scenario::new(echo, image.board.sessions).run(tally);
     }
     if let Some(http) = guest.http() {
-        pages::run(http, tally);
+        pages::run(http, image.board.http_connections, tally);
     }
     for line in guest.said() {
         println!("         the board says: {line}");

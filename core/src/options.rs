@@ -10,6 +10,7 @@ use crate::time::Duration;
 /// let options = Options {
 ///     message_max: 64 * 1024,
 ///     timeouts: Timeouts { idle: Duration::from_secs(30), ..Timeouts::DEFAULT },
+///     ..Options::DEFAULT
 /// };
 /// assert_eq!(options.timeouts.closing, Duration::from_secs(5));
 /// ```
@@ -21,11 +22,14 @@ pub struct Options {
     pub message_max: usize,
     /// How long a session waits for what.
     pub timeouts: Timeouts,
+    /// Whether the session itself reads on, after its goodbye, until the peer ends too; TCP would otherwise throw the
+    /// goodbye away. Default yes. A host that does so elsewhere, as boards do, says no and has the session back sooner.
+    pub lingers: bool,
 }
 
 impl Options {
     /// The defaults, as a constant.
-    pub const DEFAULT: Self = Self { message_max: 1024 * 1024, timeouts: Timeouts::DEFAULT };
+    pub const DEFAULT: Self = Self { message_max: 1024 * 1024, timeouts: Timeouts::DEFAULT, lingers: true };
 }
 
 impl Default for Options {

@@ -57,7 +57,7 @@ impl AcceptorOptions {
 
     /// For HTTP: sessions that are kept alive make room for clients that wait.
     pub const HTTP: Self =
-        Self { patience: Duration::from_secs(2), yields_after: Duration::from_millis(200) };
+        Self { patience: Duration::from_secs(5), yields_after: Duration::from_millis(500) };
 }
 
 impl Default for AcceptorOptions {
@@ -271,6 +271,7 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         cx: &mut Context<'_>,
     ) -> Place<'d> {
         let gone = match socket.state() {
+            // smoltcp has acknowledged the client's FIN in the same turn.
             State::TimeWait | State::Listen => true,
             // A reset is still to be sent while the peer is remembered.
             State::Closed => socket.remote_endpoint().is_none() || now >= until,

@@ -34,6 +34,8 @@ pub async fn serve<'d, C: Codec, const SOCKETS: usize>(
     codec: impl Fn() -> C,
     app: impl AsyncFn(&mut BoardSession<'d, C>) -> Result<()>,
 ) -> ! {
+    // The acceptor reads on until the client ends too.
+    let options = Options { lingers: false, ..options };
     loop {
         let transport = Tcp::new(acceptor.next().await);
         let mut session = Session::open(transport, codec(), queues, acceptor.clock(), options);

@@ -161,7 +161,7 @@ fn rule_5_limits_reaching_one_has_a_code_and_takes_the_time_it_says() {
         closing: 3 * SECOND,
         ..Timeouts::DEFAULT
     };
-    let options = Options { message_max: 10, timeouts };
+    let options = Options { message_max: 10, timeouts, ..Options::DEFAULT };
     let error = |code: Code| Err(Error::new(code));
     let calm = Faults::none();
     assert_eq!(ends_with(options, calm, b"", b""), (Ok(false), 103 * SECOND));

@@ -9,10 +9,10 @@ mod application;
 use cortex_m_rt::entry;
 
 /// Clients that send frames, served at once; sockets, of which those beyond are where clients wait.
-const ECHO: (usize, usize) = (1, 2);
+const ECHO: (usize, usize) = (2, 3);
 
 /// The same for clients that speak HTTP.
-const WEB: (usize, usize) = (2, 5);
+const WEB: (usize, usize) = (2, 6);
 
 #[entry]
 fn main() -> ! {

@@ -6,7 +6,7 @@
 //! | `Torn` | a message larger than tx is on its way | `Open` when it is out; any other use: `Ended`, invalid_session |
 //! | `Closing` | the codec's goodbye waits for room in tx | `Goodbye` |
 //! | `Goodbye` | what is queued leaves, the goodbye last | `Finishing` |
-//! | `Finishing` | the transport says that no more will be written | `Lingering`, or `Ended` if the peer has ended |
+//! | `Finishing` | the transport says that no more will be written | `Lingering`, or `Ended` if the peer has ended or the host lingers itself |
 //! | `Lingering` | what the peer still sends is read and thrown away, or TCP would reset and the goodbye be lost | `Ended` when it ends too |
 //! | `Ended` | nothing more | |
 //!
@@ -100,7 +100,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     }
                 },
                 State::Finishing(reason) => match self.transport.poll_finish(cx) {
-                    Poll::Ready(Ok(())) if !self.peer_finished => State::Lingering(reason),
+                    Poll::Ready(Ok(())) if !self.peer_finished && self.spans.lingers => {
+                        State::Lingering(reason)
+                    }
                     Poll::Ready(_) => State::Ended(reason),
                     Poll::Pending => return self.poll_end_by(reason, cx),
                 },

@@ -82,7 +82,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             clock,
             state: State::Open,
             message_max: options.message_max,
-            spans: options.timeouts.into(),
+            spans: Spans { lingers: options.lingers, ..options.timeouts.into() },
             timing: Timing::new(now),
             received: Traffic::default(),
             sent: Traffic::default(),

@@ -32,6 +32,8 @@ impl Builder {
     where
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static,
     {
+        // A connection that waits for a request does not keep room for answering it.
+        let app = super::boxed(app);
         self.start(codec, async move |session: &mut ServerSession<Http1>| serve(session, &app).await)
     }
 }

@@ -315,7 +315,7 @@ pub(super) fn session<C: Codec>(
     let queue = || Heap::new(first, unit.max(first));
     // It is not for answers to be waited for here, but in `work`.
     let timeouts = Timeouts { idle: Duration::MAX, closing: Duration::from_secs(1), ..Timeouts::DEFAULT };
-    let options = Options { message_max: message_max.max(QUEUE.0), timeouts };
+    let options = Options { message_max: message_max.max(QUEUE.0), timeouts, ..Options::DEFAULT };
     let clock = TokioClock::new(TokioInstant::now());
     Session::open(Tcp::new(stream), Wire(codec), (queue(), queue()), clock, options)
 }
