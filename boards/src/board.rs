@@ -39,6 +39,8 @@ pub(crate) struct Board {
     pub(crate) memory: Bytes,
     /// What our firmware may take of that.
     pub(crate) budget: Bytes,
+    /// What it should come down to.
+    pub(crate) goal: Option<Bytes>,
     /// Its further applications, by name.
     #[serde(default)]
     pub(crate) apps: BTreeMap<String, App>,
@@ -58,6 +60,8 @@ pub(crate) struct App {
     pub(crate) http: Option<u16>,
     /// What it may take of the board's memory.
     pub(crate) budget: Bytes,
+    /// What it should come down to.
+    pub(crate) goal: Option<Bytes>,
     /// Set when it is built, unless the caller has set it.
     #[serde(default, skip_serializing)]
     pub(crate) environment: BTreeMap<String, String>,
@@ -90,6 +94,11 @@ impl<'a> Image<'a> {
     /// The TCP port on which it answers HTTP.
     pub(crate) fn http(&self) -> Option<u16> {
         self.app.map_or(self.board.http, |(_, app)| app.http)
+    }
+
+    /// What it should come down to, if that is less than its budget.
+    pub(crate) fn goal(&self) -> Option<Bytes> {
+        self.app.map_or(self.board.goal, |(_, app)| app.goal)
     }
 
     /// What it may take of the board's memory.

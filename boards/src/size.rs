@@ -29,6 +29,8 @@ pub(crate) struct Weight {
     ram: u64,
     flash_budget: u64,
     ram_budget: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<Bytes>,
     ok: bool,
     #[serde(skip)]
     symbols: Vec<Symbol>,
@@ -55,7 +57,7 @@ impl Weight {
         let Bytes { flash: flash_budget, ram: ram_budget } = image.budget();
         let ok = flash <= flash_budget && ram <= ram_budget;
         let (name, app) = (image.board.name.clone(), image.app.map(|(app, _)| app.to_string()));
-        Self { name, app, flash, ram, flash_budget, ram_budget, ok, symbols }
+        Self { name, app, flash, ram, flash_budget, ram_budget, goal: image.goal(), ok, symbols }
     }
 
     /// For people.
@@ -145,13 +147,21 @@ pub(crate) fn to_table(weights: &[Weight]) -> String {
         ("", Align::Left),
     ];
     let rows = weights.iter().flat_map(|weight| {
-        let row = |memory: &str, used: u64, budget: u64| {
-            let verdict = if used <= budget { "ok" } else { "OVER BUDGET" };
+        let row = |memory: &str, used: u64, budget: u64, goal: Option<u64>| {
+            let verdict = match goal {
+                _ if used > budget => "OVER BUDGET".to_string(),
+                Some(goal) if used > goal => format!("ok, {} over its goal", thousands(used - goal)),
+                _ => "ok".to_string(),
+            };
             let share = format!("{} %", percent(used, budget));
             let (used, budget) = (thousands(used), thousands(budget));
-            vec![weight.title(), memory.to_string(), used, budget, share, verdict.to_string()]
+            vec![weight.title(), memory.to_string(), used, budget, share, verdict]
         };
-        [row("flash", weight.flash, weight.flash_budget), row("static RAM", weight.ram, weight.ram_budget)]
+        let goal = weight.goal;
+        [
+            row("flash", weight.flash, weight.flash_budget, goal.map(|goal| goal.flash)),
+            row("static RAM", weight.ram, weight.ram_budget, goal.map(|goal| goal.ram)),
+        ]
     });
     let mut text = table::render(&columns, rows);
     for weight in weights.iter().filter(|weight| !weight.symbols.is_empty()) {
@@ -209,6 +219,7 @@ mod tests {
             ram: 3,
             flash_budget: 4,
             ram_budget: 4,
+            goal: None,
             ok: false,
             symbols: Vec::new(),
         };

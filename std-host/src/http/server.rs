@@ -2,7 +2,7 @@
 
 use netloom_core::Result;
 
-use super::{Http1, Request, Sent, serve};
+use super::{Http1, Request, Sent, answer, finish, next};
 use crate::server::{Builder, Server, StartError};
 use crate::worker::ServerSession;
 
@@ -11,7 +11,7 @@ impl Builder {
     /// closure. It is cloned into each worker; the futures it makes stay there and need not be `Send`.
     ///
     /// For limits of the codec or something around the connections, [`start`](Self::start) with
-    /// [`http::serve`](serve).
+    /// [`http::serve`](super::serve).
     ///
     /// ```no_run
     /// use netloom::http::{Request, Sent};
@@ -32,9 +32,19 @@ impl Builder {
     where
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static,
     {
-        // A connection that waits for a request does not keep room for answering it.
-        let app = super::boxed(app);
-        self.start(codec, async move |session: &mut ServerSession<Http1>| serve(session, &app).await)
+        self.start(codec, async move |session: &mut ServerSession<Http1>| {
+            while let Some(head) = next(session).await? {
+                // A connection that waits for a request does not keep room for answering it.
+                let exchange = Box::pin(async {
+                    answer(session, head, &app).await?;
+                    finish(session).await
+                });
+                if !exchange.await? {
+                    break;
+                }
+            }
+            Ok(())
+        })
     }
 }
 
