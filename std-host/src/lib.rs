@@ -30,6 +30,8 @@
 //! | to | use |
 //! |---|---|
 //! | serve | [`Server::builder`] |
+//! | serve pages, or an API | [`Builder::http`] with [`routes!`], and the module [`http`] |
+//! | ask a web server | [`http::Client`] |
 //! | connect | [`connect`], [`Connector`] |
 //! | write an application for boards too | a generic `async fn` over [`Session`], as in netloom-core |
 //! | write a protocol | [`Codec`] |

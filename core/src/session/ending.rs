@@ -100,9 +100,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     }
                 },
                 State::Finishing(reason) => match self.transport.poll_finish(cx) {
-                    Poll::Ready(Ok(())) if !self.peer_finished && self.spans.lingers => {
-                        State::Lingering(reason)
-                    }
+                    Poll::Ready(Ok(())) if !self.peer_finished && self.lingers => State::Lingering(reason),
                     Poll::Ready(_) => State::Ended(reason),
                     Poll::Pending => return self.poll_end_by(reason, cx),
                 },

@@ -15,8 +15,6 @@ pub(super) struct Spans {
     pub(super) message: Span,
     pub(super) write_stall: Span,
     pub(super) closing: Span,
-    /// [`Options::lingers`](crate::Options::lingers).
-    pub(super) lingers: bool,
 }
 
 impl From<Timeouts> for Spans {
@@ -29,7 +27,6 @@ impl From<Timeouts> for Spans {
             message: message.into(),
             write_stall: write_stall.into(),
             closing: closing.into(),
-            lingers: true,
         }
     }
 }

@@ -136,6 +136,7 @@ pub struct Lending<'a> {
     rx: ErasedStorage<'a>,
     tx: ErasedStorage<'a>,
     spans: Spans,
+    lingers: bool,
     message_max: usize,
     opened_at: Instant,
     places: Places<'a>,
@@ -152,6 +153,7 @@ impl<'a> Lending<'a> {
             rx: ErasedStorage(rx),
             tx: ErasedStorage(tx),
             spans: sender.spans,
+            lingers: sender.lingers,
             message_max: sender.message_max,
             opened_at: sender.opened_at,
             places: Places {
@@ -173,7 +175,7 @@ impl<'a> Lending<'a> {
     /// # Panics
     /// If the send queue is too small for the codec's replies.
     pub fn open<D: Codec>(self, mut codec: D) -> Upgraded<'a, D> {
-        let Self { transport, clock, rx, tx, spans, message_max, opened_at, places } = self;
+        let Self { transport, clock, rx, tx, spans, lingers, message_max, opened_at, places } = self;
         assert!(
             Storage::limit(&tx) >= D::REPLY_MAX.max(D::GOODBYE_MAX).max(1),
             "the tx queue is too small for the codec's replies"
@@ -188,6 +190,7 @@ impl<'a> Lending<'a> {
             state: progress.state,
             message_max,
             spans,
+            lingers,
             timing: progress.timing,
             received: progress.received,
             sent: progress.sent,
