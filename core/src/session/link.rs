@@ -99,7 +99,7 @@ impl<C: Codec> dyn Outlet<C> + '_ {
         poll_fn(move |cx| self.poll_message(message, &mut rest, cx))
     }
 
-    /// [`send`](Self::send), polled: `rest`, which is `None` at first, belongs to the message.
+    /// `send`, polled: `rest`, which is `None` at first, belongs to the message.
     #[inline]
     pub fn poll_message<'m>(
         &mut self,
