@@ -4,8 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use netloom::http::{self, Http1};
-use netloom::{Server, ServerSession};
+use netloom::{Server, http};
 
 async fn hello(Path(name): Path<String>) -> String {
     format!("Hello, {name}!\n")
@@ -18,9 +17,8 @@ async fn echo(body: Body) -> Body {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = Router::new().route("/hello/{name}", get(hello)).route("/echo", post(echo));
-    let app = http::tower(router);
-    let connection = async move |session: &mut ServerSession<Http1>| http::serve(session, &app).await;
-    let server = Server::builder().tcp("127.0.0.1:8080").start(Http1::new, connection)?;
+    let server = Server::builder().tcp("127.0.0.1:8080").http(http::tower(router))?;
+    println!("http://{}/hello/you", server.addresses()[0]);
     server.wait();
     Ok(())
 }
