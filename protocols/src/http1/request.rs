@@ -409,10 +409,6 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn new(head: RequestHead, unit: &'a [u8]) -> Self {
-        Self { head, unit, pattern: "", route: head.path_range(unit) }
-    }
-
     /// The method.
     pub fn method(&self) -> Method {
         self.head.method

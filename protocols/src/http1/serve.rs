@@ -4,7 +4,7 @@ use netloom_core::{Code, Error, Platform, Result, Session};
 
 use super::head::RequestHead;
 use super::reply::Sent;
-use super::request::{BODY_GRACE, Head, Request};
+use super::request::{BODY_GRACE, Request};
 use super::server::{DRAIN_MAX, Found, Http1};
 
 /// Answers every request by `app`, until the connection ends.
@@ -139,9 +139,4 @@ pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool
         }
     }
     Ok(session.codec().persists())
-}
-
-/// The head that is held: for logs.
-pub fn held_head<P: Platform>(session: &mut Session<P, Http1>, head: RequestHead) -> Head<'_> {
-    Head::new(head, session.held())
 }

@@ -34,9 +34,7 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn field(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) {
-            return Err(unsayable());
-        }
+        check_name(name)?;
         check_value(value)?;
         put_field(name, value, self.out)
     }
@@ -47,7 +45,8 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// As for [`ToFields::put`].
     pub fn parts(&mut self, name: &str, parts: &[&[u8]]) -> Result<()> {
         let is_value = parts.iter().all(|part| part.iter().all(|byte| is_value_byte(*byte)));
-        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) || !is_value {
+        check_name(name)?;
+        if !is_value {
             return Err(unsayable());
         }
         self.out.put(name.as_bytes())?;
@@ -66,9 +65,7 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn display(&mut self, name: &str, value: &dyn fmt::Display) -> Result<()> {
-        if name.is_empty() || !name.bytes().all(|byte| is(byte, TOKEN)) {
-            return Err(unsayable());
-        }
+        check_name(name)?;
         self.out.put(name.as_bytes())?;
         self.out.put(b": ")?;
         let mut text = ValueText { out: self.out, error: None };
@@ -147,6 +144,20 @@ fn unsayable() -> Error {
 /// RFC 9110, 5.5: visible characters, white space and obs-text.
 const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Refuses what is no name, and the fields that say where a message ends: only the codec knows, and two of them would be
+/// understood in two ways (RFC 9112, 6.3).
+fn check_name(name: &str) -> Result<()> {
+    let frames = match name.len() {
+        14 => name.eq_ignore_ascii_case("content-length"),
+        17 => name.eq_ignore_ascii_case("transfer-encoding"),
+        _ => false,
+    };
+    match !frames && !name.is_empty() && name.bytes().all(|byte| is(byte, TOKEN)) {
+        true => Ok(()),
+        false => Err(unsayable()),
+    }
 }
 
 /// Refuses a value that would end its line.
@@ -303,7 +314,7 @@ mod tests {
             assert_eq!(written(&[("name", value)], 256).expect_err("illegal"), Code::InvalidText);
             assert_eq!(written(&("name", value), 256).expect_err("illegal"), Code::InvalidText);
         }
-        for name in ["", "a b", "a:", "a\n", "ü"] {
+        for name in ["", "a b", "a:", "a\n", "ü", "Content-Length", "transfer-encoding"] {
             assert_eq!(written(&[(name, "v")], 256).expect_err("illegal"), Code::InvalidText);
             assert_eq!(written(&(name, 1), 256).expect_err("illegal"), Code::InvalidText);
         }
