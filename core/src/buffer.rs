@@ -78,21 +78,6 @@ impl<S: Storage> Queue<S> {
         Self { storage, head: 0, tail: 0 }
     }
 
-    /// A queue whose bytes lie at `place` already, which is another queue's.
-    pub(crate) const fn resumed(storage: S, (head, tail): (usize, usize)) -> Self {
-        Self { storage, head, tail }
-    }
-
-    /// Where the filled bytes begin and end.
-    pub(crate) const fn place(&self) -> (usize, usize) {
-        (self.head, self.tail)
-    }
-
-    /// The storage, and where the filled bytes begin and end.
-    pub(crate) fn split(&mut self) -> (&mut S, (&mut usize, &mut usize)) {
-        (&mut self.storage, (&mut self.head, &mut self.tail))
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.tail - self.head
     }
@@ -325,11 +310,6 @@ impl<S: Storage> Inbox<S> {
         self.release_if_empty();
     }
 
-    /// The queue, as it was lent.
-    pub(crate) fn queue(&mut self) -> &mut Queue<S> {
-        &mut self.queue
-    }
-
     pub(crate) fn into_queue(self) -> Queue<S> {
         self.queue
     }
@@ -473,7 +453,7 @@ mod tests {
         let (held, rest) = inbox.parts();
         assert_eq!((&*held, &*rest), (&b"HHg"[..], &b""[..]));
         inbox.let_go();
-        assert_eq!(inbox.queue().len(), 0);
+        assert_eq!(inbox.into_queue().len(), 0);
     }
 
     #[test]

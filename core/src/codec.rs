@@ -1,7 +1,9 @@
 //! What a protocol is: one connection's state machine, without I/O.
 
 use crate::buffer::Outbox;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::session::CloseReason;
+use crate::time::Instant;
 
 /// Bytes to events, messages to bytes. No I/O, no clock, no allocation.
 ///
@@ -75,8 +77,15 @@ pub trait Codec {
         false
     }
 
+    /// Whether the message that the last event was a part of goes on, and its time with it: the session's
+    /// [`message`](crate::Timeouts::message) time-out is then counted from the message's first byte, not from the
+    /// event.
+    fn goes_on(&self) -> bool {
+        false
+    }
+
     /// Says goodbye, and why. By default there is none and the stream just ends.
-    fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
+    fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
         let _ = (why, out);
     }
 
@@ -85,9 +94,9 @@ pub trait Codec {
         false
     }
 
-    /// Something that a living peer answers, or that tells it that we live.
-    fn keep_alive(&mut self, out: &mut Outbox<'_>) {
-        let _ = out;
+    /// Something that a living peer answers, or that tells it that we live. The answer is a [`Step::Alive`].
+    fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        let _ = (now, out);
     }
 }
 
@@ -98,10 +107,26 @@ pub enum Step<F> {
     NeedInput,
     /// That many bytes are dealt with; the application need not know.
     Quiet(usize),
+    /// The peer's answer, in that many bytes, to what [`Codec::keep_alive`] said at that moment.
+    Alive(usize, Instant),
     /// An event in that many bytes.
     Event(usize, F),
     /// The peer said goodbye, in that many bytes.
     Goodbye(usize),
+}
+
+impl<F> Step<F> {
+    /// The same step for a codec that finds more than one kind of thing.
+    #[inline]
+    pub fn map<T>(self, found: impl FnOnce(F) -> T) -> Step<T> {
+        match self {
+            Self::NeedInput => Step::NeedInput,
+            Self::Quiet(n) => Step::Quiet(n),
+            Self::Alive(n, since) => Step::Alive(n, since),
+            Self::Event(n, event) => Step::Event(n, found(event)),
+            Self::Goodbye(n) => Step::Goodbye(n),
+        }
+    }
 }
 
 /// The largest things a session can take.
@@ -111,4 +136,6 @@ pub struct Limits {
     pub message: usize,
     /// Bytes of one unit as received, framing and all: the size of the receive queue.
     pub unit: usize,
+    /// Bytes of the send queue: what a codec must copy to send has to fit it.
+    pub queue: usize,
 }

@@ -51,5 +51,5 @@ pub use codec::{Codec, Limits, Step};
 pub use error::{Code, Error, Fault, Result};
 pub use options::{Options, Timeouts};
 pub use platform::{Clock, Parts, Platform, Transport};
-pub use session::{CloseReason, Erased, Lending, Link, LinkParts, Outlet, Sender, Session, Stats, Upgraded};
+pub use session::{CloseReason, Link, LinkParts, Outlet, Sender, Session, Stats};
 pub use time::{Date, Duration, Instant};

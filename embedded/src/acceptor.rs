@@ -17,7 +17,7 @@ use core::task::{Context, Poll, Waker};
 
 use embassy_net::Stack;
 use embassy_net::tcp::{State, TcpSocket};
-use netloom_core::{Clock, Code, Codec, Duration, Instant, Outbox, Transport};
+use netloom_core::{Clock, CloseReason, Code, Codec, Duration, Instant, Outbox, Transport};
 
 use crate::clock::EmbassyClock;
 use crate::crowd::{BoardClock, Crowd};
@@ -304,7 +304,8 @@ impl<'d, const SOCKETS: usize> Acceptor<'d, SOCKETS> {
         let (mut goodbye, mut len) = ([0; GOODBYE_MAX], 0);
         let mut transport = Tcp::new(socket);
         if C::GOODBYE_MAX <= GOODBYE_MAX {
-            codec.close(Some(Code::TooManySessions.into()), &mut Outbox::new(&mut goodbye, &mut len));
+            let why = CloseReason::Failed(Code::TooManySessions.into());
+            codec.close(why, &mut Outbox::new(&mut goodbye, &mut len));
         }
         if len > 0 {
             // Nothing was sent on it before, so the socket takes it at once.

@@ -93,7 +93,7 @@ mod tests {
 
     fn limited(message: usize, unit: usize) -> Framing {
         let mut framing = Framing::new();
-        framing.limit(Limits { message, unit });
+        framing.limit(Limits { message, unit, queue: 100 });
         framing
     }
 

@@ -6,6 +6,7 @@
 //! | module | protocol | events and messages |
 //! |---|---|---|
 //! | [`http1`] | HTTP/1.1 | requests and responses |
+//! | [`websocket`] | WebSocket | text and binary messages |
 //! | [`framing`] | a 4-byte length, then that many bytes | `&[u8]` |
 //! | [`lines`] | lines of UTF-8 text | `&str` |
 #![no_std]
@@ -14,6 +15,7 @@
 pub mod framing;
 pub mod http1;
 pub mod lines;
+pub mod websocket;
 
 pub use framing::Framing;
 pub use lines::Lines;

@@ -95,7 +95,7 @@ mod tests {
 
     fn limited(max: usize) -> Lines {
         let mut lines = Lines::new();
-        lines.limit(Limits { message: max, unit: 1000 });
+        lines.limit(Limits { message: max, unit: 1000, queue: 1000 });
         lines
     }
 

@@ -59,7 +59,7 @@ pub use netloom_core::{
     self as core, CloseReason, Code, Codec, Duration, Error, Fault, Instant, Limits, Options, Outbox,
     Platform, Result, Sender, Session, Stats, Step, Storage, Timeouts, Transport,
 };
-pub use netloom_protocols::{self as protocols, Framing, Lines, routes};
+pub use netloom_protocols::{self as protocols, Framing, Lines, routes, websocket};
 
 pub use address::ToAddress;
 pub use client::{ClientPlatform, ClientSession, ConnectError, Connector, connect};

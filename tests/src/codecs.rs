@@ -1,7 +1,7 @@
 //! Toy codecs, which show what real ones do in the fewest lines, and one face for those whose messages are
 //! bytes.
 
-use netloom_core::{Code, Codec, Error, Outbox, Result, Step};
+use netloom_core::{CloseReason, Code, Codec, Error, Instant, Outbox, Result, Step};
 use netloom_protocols::{Framing, Lines};
 
 /// A codec whose events and messages are plain bytes, or text.
@@ -235,8 +235,8 @@ impl Codec for Chatty {
         Ok(body)
     }
 
-    fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
-        let code = why.map_or(0, |error| (-600 - error.number()) as u8);
+    fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
+        let code = why.error().map_or(0, |error| (-600 - error.number()) as u8);
         out.put(&[b'.', 1, code]).expect("REPLY_MAX bytes of room");
     }
 
@@ -244,7 +244,7 @@ impl Codec for Chatty {
         true
     }
 
-    fn keep_alive(&mut self, out: &mut Outbox<'_>) {
+    fn keep_alive(&mut self, _: Instant, out: &mut Outbox<'_>) {
         self.kept_alive += 1;
         out.put(b"?\0").expect("REPLY_MAX bytes of room");
     }

@@ -57,7 +57,6 @@ on_seeds! { 300:
     half_a_body_and_the_end_is_an_error
     a_body_until_the_end_ends_with_the_stream
     chunks_gather_behind_a_held_head
-    a_session_is_lent_to_another_protocol_and_back
     http_answers_every_request_once_on_arrays
     http_answers_every_request_once_on_blocks
     http_becomes_another_protocol

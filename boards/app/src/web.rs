@@ -9,12 +9,13 @@
 //! | `GET /events` | the same once a second, as server-sent events |
 //! | `GET /stream/N` | `N` bytes, in chunks |
 //! | `POST /echo` | the request's body, while it comes |
+//! | `/ws` | a WebSocket that sends messages back |
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use netloom_core::{Duration, Platform, Result, Session};
 use netloom_protocols::http1::{self, Http1, Request, Sent};
-use netloom_protocols::routes;
+use netloom_protocols::{routes, websocket};
 use serde::Serialize;
 
 use crate::assets;
@@ -70,6 +71,7 @@ impl Web {
             GET "/events" => async |request| self.events(request).await,
             GET "/stream/{length}" => stream,
             POST "/echo" => echo,
+            GET "/ws" => websocket_echo,
             _ => rest,
         }
     }
@@ -171,4 +173,12 @@ async fn echo(request: Request<'_>) -> Result<Sent> {
         answer.send(piece).await?;
     }
     exchange.end().await
+}
+
+async fn websocket_echo(request: Request<'_>) -> Result<Sent> {
+    let (mut socket, sent) = websocket::accept(request).await?;
+    while let Some((message, mut peer)) = socket.receive().await? {
+        peer.send(message).await?;
+    }
+    Ok(sent)
 }

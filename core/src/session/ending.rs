@@ -53,7 +53,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// What the codec tells the peer, and `receive` the application.
+    /// What `receive` tells the application.
     pub const fn error(self) -> Option<Error> {
         match self {
             Self::Failed(error) => Some(error),
@@ -121,7 +121,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         loop {
             match self.tx.make_room(C::GOODBYE_MAX) {
                 Room::Made => {
-                    self.codec.close(reason.error(), &mut self.tx.outbox());
+                    self.codec.close(reason, &mut self.tx.outbox());
                     return Poll::Ready(());
                 }
                 Room::Exhausted => {

@@ -61,6 +61,16 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
                 rx.consume(n);
             }
+            Ok(Step::Alive(n, since)) => {
+                assert!(n > 0, "{} makes no progress", core::any::type_name::<C>());
+                self.stood_still = false;
+                let micros = self.clock.now().as_micros().saturating_sub(since.as_micros());
+                self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
+                if !self.codec.under_way() {
+                    self.timing.unit_ended();
+                }
+                rx.consume(n);
+            }
             Ok(Step::Goodbye(n)) => {
                 rx.consume(n);
                 self.close_with(CloseReason::Peer);
@@ -107,7 +117,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         assert!(allowed, "{} makes no progress", core::any::type_name::<C>());
         if n > 0 {
             self.stood_still = false;
-            self.timing.unit_ended();
+            if !self.codec.goes_on() {
+                self.timing.unit_ended();
+            }
         }
     }
 

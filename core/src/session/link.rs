@@ -9,15 +9,11 @@ use core::ops::Range;
 use core::pin::pin;
 use core::task::{Context, Poll};
 
-use super::{SHORT_WAYS, Sender, Session};
+use super::{SHORT_WAYS, Sender, Session, Stats};
 use crate::codec::Codec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::platform::{Clock, Platform, Transport};
 use crate::time::{Duration, Instant};
-
-mod upgrade;
-
-pub use upgrade::{Erased, Upgraded};
 
 /// A [`Session`], whatever its platform. Its methods are the session's; those that wait are polled here, and awaited
 /// by those of `dyn Link`.
@@ -32,11 +28,9 @@ pub trait Link<C: Codec> {
     fn parts(&mut self) -> LinkParts<'_, C>;
     /// The sending half alone.
     fn outlet(&mut self) -> &mut (dyn Outlet<C> + '_);
-    /// The session's insides, to be driven by another codec until they are given back.
-    fn lend(&mut self) -> Lending<'_>;
+    /// [`Session::let_go`].
+    fn let_go(&mut self);
 }
-
-pub use upgrade::Lending;
 
 /// The parts of a [`Link`].
 pub struct LinkParts<'a, C: Codec> {
@@ -64,6 +58,10 @@ pub trait Outlet<C: Codec> {
     /// Lets time pass while output leaves: see [`Sender::pause`] and, with a moment that is never reached,
     /// [`Sender::during`].
     fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool>;
+    /// [`Sender::close`], or [`Sender::fail`] if something went wrong.
+    fn end(&mut self, why: Option<Error>);
+    /// [`Sender::stats`].
+    fn stats(&self) -> Stats;
     /// [`Sender::codec`].
     fn codec(&mut self) -> &mut C;
     /// The codec, to look at.
@@ -149,15 +147,14 @@ impl<P: Platform, C: Codec> Link<C> for Session<P, C> {
         self.keep(part);
     }
     fn parts(&mut self) -> LinkParts<'_, C> {
-        let (held, rest) = self.rx.parts();
-        LinkParts { held, unit: &mut rest[..self.lent], outlet: &mut self.sender }
+        let (held, unit, outlet) = self.halves();
+        LinkParts { held, unit, outlet }
     }
     fn outlet(&mut self) -> &mut (dyn Outlet<C> + '_) {
         &mut self.sender
     }
-    fn lend(&mut self) -> Lending<'_> {
+    fn let_go(&mut self) {
         self.let_go();
-        Lending::of(self)
     }
 }
 
@@ -178,6 +175,15 @@ impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
     }
     fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool> {
         self.poll_pause(until, cx)
+    }
+    fn end(&mut self, why: Option<Error>) {
+        match why {
+            Some(error) => self.fail(error),
+            None => self.close(),
+        }
+    }
+    fn stats(&self) -> Stats {
+        self.stats()
     }
     fn codec(&mut self) -> &mut C {
         &mut self.codec

@@ -24,7 +24,7 @@ use core::future::poll_fn;
 use core::task::{Context, Poll};
 
 pub use ending::CloseReason;
-pub use link::{Erased, Lending, Link, LinkParts, Outlet, Upgraded};
+pub use link::{Link, LinkParts, Outlet};
 pub use sender::Sender;
 pub use stats::{Stats, Traffic};
 
@@ -208,15 +208,6 @@ impl<P: Platform, C: Codec> Session<P, C> {
         Session { rx: self.rx, lent: 0, sender: self.sender.switch(codec, unit) }
     }
 
-    /// Another protocol until the [`Upgraded`] session is dropped, for who does not own the session. Bytes already
-    /// received are the new codec's; queued output still leaves first.
-    ///
-    /// # Panics
-    /// If the send queue is too small for the new codec's replies.
-    pub fn upgrade<D: Codec>(&mut self, codec: D) -> Upgraded<'_, D> {
-        Link::lend(self).open(codec)
-    }
-
     /// Sends what is queued, says goodbye, and reads on until the peer has ended too or the closing time-out
     /// has passed; TCP would otherwise throw the goodbye away. What the peer still sends is thrown away.
     /// On an ended session it does nothing. Cancel-safe: the next call goes on.
@@ -247,6 +238,12 @@ impl<P: Platform, C: Codec> Session<P, C> {
     pub fn into_parts(self) -> (P::Transport, (P::Storage, P::Storage)) {
         let Sender { tx, transport, .. } = self.sender;
         (transport, (self.rx.into_queue().into_storage(), tx.into_storage()))
+    }
+
+    /// What is held, the event last found, and the sending half: three things that do not overlap.
+    pub fn halves(&mut self) -> (&mut [u8], &mut [u8], &mut Sender<P, C>) {
+        let (held, rest) = self.rx.parts();
+        (held, &mut rest[..self.lent], &mut self.sender)
     }
 
     /// The sending half, outside an event.

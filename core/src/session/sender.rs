@@ -41,6 +41,8 @@ pub struct Sender<P: Platform, C> {
     /// When the end must be over; `NEVER` before it begins.
     pub(super) end_by: Instant,
     pub(super) lingered: u32,
+    /// [`Stats::round_trip`], in microseconds; zero before it is known.
+    pub(super) round_trip: u32,
 }
 
 /// What [`Sender::queue`] could not queue.
@@ -75,7 +77,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             tx.limit() >= C::REPLY_MAX.max(C::GOODBYE_MAX).max(1),
             "the tx queue is too small for the codec's replies"
         );
-        codec.limit(Limits { message: options.message_max, unit });
+        codec.limit(Limits { message: options.message_max, unit, queue: tx.limit() });
         let now = clock.now();
         Self {
             tx: Queue::new(tx),
@@ -95,6 +97,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             asked: false,
             end_by: Instant::NEVER,
             lingered: 0,
+            round_trip: 0,
         }
     }
 
@@ -103,7 +106,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             self.tx.limit() >= D::REPLY_MAX.max(D::GOODBYE_MAX).max(1),
             "the tx queue is too small for the codec's replies"
         );
-        codec.limit(Limits { message: self.message_max, unit });
+        codec.limit(Limits { message: self.message_max, unit, queue: self.tx.limit() });
         Sender {
             tx: self.tx,
             codec,
@@ -122,6 +125,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             asked: false,
             end_by: self.end_by,
             lingered: self.lingered,
+            round_trip: self.round_trip,
         }
     }
 
@@ -247,7 +251,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// What the session has done so far.
     pub fn stats(&self) -> Stats {
         let progress_at = self.timing.quiet_since(|| self.clock.now());
-        Stats { received: self.received, sent: self.sent, opened_at: self.opened_at, progress_at }
+        let round_trip = match self.round_trip {
+            0 => None,
+            micros => Some(Duration::from_micros(micros.into())),
+        };
+        Stats { received: self.received, sent: self.sent, opened_at: self.opened_at, progress_at, round_trip }
     }
 
     /// Whether it has ended, or can only be cut.
@@ -520,10 +528,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             Due::Idle => self.close_with(CloseReason::Idle),
             Due::BuffersExhausted => return Poll::Ready(Err(self.cut(Code::BuffersExhausted.into()))),
             Due::KeepAlive => {
-                self.timing.kept_alive(self.clock.now());
+                let now = self.clock.now();
+                self.timing.kept_alive(now);
                 // Without room much is on its way already, and the write-stall time-out watches that.
                 if self.tx.make_room(C::GOODBYE_MAX) == Room::Made {
-                    self.codec.keep_alive(&mut self.tx.outbox());
+                    self.codec.keep_alive(now, &mut self.tx.outbox());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What a session has done.
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// What a session has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub struct Stats {
     /// When bytes last came or the application last took an event or sent a message; now, if it has since the session
     /// last waited.
     pub progress_at: Instant,
+    /// How long the peer's last answer to a keep-alive took, if the protocol has such a thing (a WebSocket ping) and
+    /// one was sent.
+    pub round_trip: Option<Duration>,
 }
 
 /// One direction.

@@ -523,7 +523,7 @@ mod tests {
                 Step::NeedInput if start == end && client.finished() => {}
                 Step::NeedInput => return Err(Code::ReceiveFailed.into()),
                 Step::Quiet(n) => start += n,
-                Step::Goodbye(_) => panic!("there is none"),
+                Step::Alive(..) | Step::Goodbye(_) => panic!("there is none"),
                 Step::Event(n, found) => {
                     match Http1Client::view(found, &unit[..n])? {
                         Event::Interim(head, unit) => {

@@ -468,6 +468,9 @@ pub(super) fn poll_bare(
     cx: &mut Context<'_>,
 ) -> Poll<Result<Sent>> {
     let content_type = if status == 204 { "" } else { "application/problem+json" };
+    // RFC 9110, 15.5.22, and RFC 6455, 4.4: what to upgrade to.
+    let websocket = (status == 426).then_some([("upgrade", "websocket"), ("sec-websocket-version", "13")]);
+    let fields: &dyn ToFields = &With(fields, websocket);
     let head = ResponseHead { content_type, fields, ..ResponseHead::new(status) };
     let content = Content::Fill(&Bare(status));
     // It is written in place, so there is no rest.

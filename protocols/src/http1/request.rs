@@ -60,7 +60,7 @@ impl Watch {
 /// | take its body whole | [`body`](Self::body), [`body_within`](Self::body_within) |
 /// | take its body as it comes | [`receive`](Self::receive), then `reply` |
 /// | answer while it comes | [`stream`](Self::stream) |
-/// | speak another protocol | [`upgrade`](Self::upgrade) |
+/// | speak another protocol | [`upgrade`](Self::upgrade), [`websocket::accept`](crate::websocket::accept) |
 ///
 /// A body that is not taken is received and thrown away, or the connection closed if it is long.
 pub struct Request<'a> {
@@ -194,16 +194,32 @@ impl<'a> Request<'a> {
         Ok(Exchange::new(self))
     }
 
-    /// Answers 101 with `fields`, which name the protocol, and goes on in that protocol: `codec` gets what was received
-    /// behind the request. The session is the handler's until it drops it; then the connection ends.
+    /// Answers 101 with `fields`, which name the protocol. From here on the connection is that protocol's: who runs it
+    /// sees [`Http1::is_upgraded`] behind [`answer`](super::answer), and goes on by
+    /// [`Session::switch`](netloom_core::Session::switch), which keeps what was received behind the request.
+    ///
+    /// For WebSocket there is [`websocket::accept`](crate::websocket::accept), which goes on within the handler.
     ///
     /// # Errors
     /// 400 if the client offers no other protocol, 413 if the request has a long body, and what ended the session.
-    pub async fn upgrade<D: netloom_core::Codec>(
+    pub async fn upgrade(mut self, fields: impl ToFields) -> Result<super::Sent> {
+        self.link.outlet().codec().streaming();
+        self.switch(&fields).await.map(|()| super::Sent::proof())
+    }
+
+    /// Answers 101, and goes on in WebSocket frames.
+    pub(crate) async fn become_frames(
         mut self,
-        fields: impl ToFields,
-        codec: D,
-    ) -> Result<(netloom_core::Upgraded<'a, D>, super::Sent)> {
+        fields: &dyn ToFields,
+        deflate: bool,
+    ) -> Result<(&'a mut (dyn Link<Http1> + 'a), super::Sent)> {
+        self.link.outlet().codec().becomes_frames(deflate);
+        self.switch(fields).await?;
+        self.link.let_go();
+        Ok((self.link, super::Sent::proof()))
+    }
+
+    async fn switch(&mut self, fields: &dyn ToFields) -> Result<()> {
         // RFC 9110, 7.8: a server must not switch to what was not offered.
         if !self.head.upgrade() {
             return Err(status::error(400));
@@ -214,10 +230,7 @@ impl<'a> Request<'a> {
                 return Err(Error::new(Code::MessageTooLarge).on_wire(413));
             }
         }
-        let outlet = self.link.outlet();
-        outlet.codec().streaming();
-        outlet.send(Message::Upgrade(&super::With(self.fields, fields))).await?;
-        Ok((self.link.lend().open(codec), super::Sent::proof()))
+        self.link.outlet().send(Message::Upgrade(&super::With(self.fields, fields))).await
     }
 
     /// Where the request comes from, if the transport has addresses.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use netloom_core::time::Date;
-use netloom_core::{Code, Codec, Error, Fault, Limits, Outbox, Result, Step};
+use netloom_core::{CloseReason, Code, Codec, Error, Fault, Instant, Limits, Outbox, Result, Step};
 
 use super::body::{Body, Progress};
 use super::framing::Framing;
@@ -15,6 +15,7 @@ use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
 use super::status::reason;
 use super::to_fields::{FieldWriter, ToFields, check_value, put_number};
 use super::write::{Content, fill, put_chunk, put_last_chunk};
+use crate::websocket::{self, Frames, Server};
 
 /// Unread bytes of a request's body that are read and thrown away so that the connection can be used again; with more
 /// it is closed.
@@ -56,22 +57,36 @@ pub struct Http1 {
     date: Option<fn() -> Option<Date>>,
     /// Of the request's body.
     pub(super) watch: Watch,
-    streams: Option<&'static Streams>,
+    ways: Option<&'static Ways>,
+    /// What is spoken behind an upgrade.
+    pub(crate) frames: Frames<Server>,
 }
 
-/// How everything is said that is no whole response. An image that says none of it does not link it, because the codec
-/// learns of it where the first is begun: [`Http1::streaming`].
+/// How everything is said and understood that is no request and no whole response. An image that has none of it does
+/// not link it, because the codec learns of it where the first is begun: [`Http1::streaming`], [`Http1::becomes_frames`].
 #[derive(Debug)]
-struct Streams {
+struct Ways {
+    decode: fn(&mut Http1, &mut [u8]) -> Result<Step<Found>>,
     encode: for<'m> fn(&mut Http1, Message<'m>, &mut Outbox<'_>) -> Result<&'m [u8]>,
     accepted: fn(&mut Http1, Message<'_>),
-    keep_alive: fn(&mut Http1, &mut Outbox<'_>),
+    keep_alive: fn(&mut Http1, Instant, &mut Outbox<'_>),
+    close: fn(&mut Http1, CloseReason, &mut Outbox<'_>),
 }
 
-const STREAMS: &Streams = &Streams {
+const STREAMS: &Ways = &Ways {
+    decode: |_, _| Ok(Step::NeedInput),
     encode: Http1::encode_streamed,
     accepted: Http1::accepted_streamed,
-    keep_alive: Http1::put_comment,
+    keep_alive: |codec, _, out| codec.put_comment(out),
+    close: |_, _, _| {},
+};
+
+const WEBSOCKET: &Ways = &Ways {
+    decode: |codec, input| codec.frames.next(input).map(|step| step.map(Found::Frame)),
+    encode: Http1::encode_framed,
+    accepted: Http1::accepted_framed,
+    keep_alive: |codec, now, out| codec.frames.keep_alive(now, out),
+    close: |codec, why, out| codec.frames.close(why, out),
 };
 
 /// What became of `Expect: 100-continue`.
@@ -91,6 +106,8 @@ pub enum Found {
     Piece(u32, u32),
     /// The end of a body whose length was not known.
     End,
+    /// A WebSocket frame, or a piece of one, behind an upgrade.
+    Frame(websocket::Found),
 }
 
 /// What [`Http1`] tells.
@@ -102,6 +119,8 @@ pub enum Event<'a> {
     Piece(&'a [u8]),
     /// The end of a body whose length was not known.
     End,
+    /// A WebSocket frame, or a piece of one, behind an upgrade.
+    Frame(websocket::Event<'a>),
 }
 
 /// What is said through [`Http1`].
@@ -119,6 +138,8 @@ pub enum Message<'a> {
     End(&'a dyn ToFields),
     /// 101, with its fields: the connection is another protocol's from here on.
     Upgrade(&'a dyn ToFields),
+    /// A WebSocket frame, behind an upgrade to that.
+    Frame(websocket::Frame<'a>),
 }
 
 /// A response's head but for what the codec knows better: framing, persistence and date.
@@ -166,7 +187,8 @@ impl Http1 {
             encoded: 0,
             date: None,
             watch: Watch::NEW,
-            streams: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
+            ways: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
+            frames: Frames::new(Server),
         }
     }
 
@@ -175,7 +197,13 @@ impl Http1 {
     /// first.
     #[inline]
     pub fn streaming(&mut self) {
-        self.streams = Some(STREAMS);
+        self.ways = Some(STREAMS);
+    }
+
+    /// What follows the upgrade that comes next are WebSocket frames; `deflate` if messages may be compressed.
+    pub(crate) fn becomes_frames(&mut self, deflate: bool) {
+        self.ways = Some(WEBSOCKET);
+        self.frames.may_deflate(deflate);
     }
 
     /// Most bytes of a request's head.
@@ -244,8 +272,8 @@ impl Http1 {
         }
     }
 
-    /// Whether the connection is another protocol's.
-    pub(super) fn is_upgraded(&self) -> bool {
+    /// Whether the connection is another protocol's, as [`Request::upgrade`](super::Request::upgrade) has said.
+    pub fn is_upgraded(&self) -> bool {
         self.exchange.writing == Writing::Upgraded
     }
 
@@ -434,6 +462,7 @@ impl Codec for Http1 {
         // Behind a head there must be room for pieces of its body.
         let fits = limits.unit - limits.unit / 8;
         self.head_max = self.head_max.min(u16::try_from(fits).unwrap_or(u16::MAX));
+        self.frames.limit(limits);
     }
 
     #[inline]
@@ -442,7 +471,10 @@ impl Codec for Http1 {
             _ if input.is_empty() => Ok(Step::NeedInput),
             Reading::Head => self.head(input),
             Reading::Body => self.piece(input),
-            Reading::Over => Ok(Step::NeedInput),
+            Reading::Over => match self.ways {
+                Some(ways) if self.is_upgraded() => (ways.decode)(self, input),
+                _ => Ok(Step::NeedInput),
+            },
         }
     }
 
@@ -452,37 +484,45 @@ impl Codec for Http1 {
             Found::Head(head) => Event::Head(head, unit),
             Found::Piece(start, end) => Event::Piece(&unit[start as usize..end as usize]),
             Found::End => Event::End,
+            Found::Frame(found) => Event::Frame(found.view(unit)),
         })
     }
 
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
-        match (message, self.streams) {
+        match (message, self.ways) {
             (Message::Whole(head, _), _) if !self.owes() || !is_final(head.status) => Err(misuse()),
             (Message::Whole(head, content), _) => self.whole(&head, content, out),
-            (message, Some(streams)) => (streams.encode)(self, message, out),
+            (message, Some(ways)) => (ways.encode)(self, message, out),
             (_, None) => Err(misuse()),
         }
     }
 
     fn accepted(&mut self, message: Message<'_>) {
-        match (message, self.streams) {
+        match (message, self.ways) {
             (Message::Whole(head, _), _) => {
                 self.exchange.persistent = self.persists_behind(&head);
                 (self.status, self.sent) = (head.status, self.encoded.into());
                 self.exchange.wrote(None);
             }
-            (message, Some(streams)) => (streams.accepted)(self, message),
+            (message, Some(ways)) => (ways.accepted)(self, message),
             (_, None) => {}
         }
     }
 
     fn under_way(&self) -> bool {
-        self.exchange.reading == Reading::Body
+        self.exchange.reading == Reading::Body || (self.is_upgraded() && self.frames.is_midway())
+    }
+
+    fn goes_on(&self) -> bool {
+        self.is_upgraded() && self.frames.goes_on()
     }
 
     /// RFC 9112, 9.6: what cannot be understood is answered, then the connection ends.
-    fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
-        let Some(status) = why.and_then(|error| goodbye(error, self.body_is_over())) else { return };
+    fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
+        if let Some(ways) = self.ways.filter(|_| self.is_upgraded()) {
+            return (ways.close)(self, why, out);
+        }
+        let Some(status) = why.error().and_then(|error| goodbye(error, self.body_is_over())) else { return };
         if matches!(self.exchange.writing, Writing::Idle | Writing::Owed) {
             // It fits: GOODBYE_MAX is the length of the longest.
             let _ = self.put_goodbye(status, out);
@@ -493,19 +533,46 @@ impl Codec for Http1 {
     }
 
     fn keeps_alive(&self) -> bool {
-        self.events
+        self.events || self.is_upgraded()
     }
 
     /// An empty comment: the client's side of a silent stream of events does not time out, and ours notices when the
     /// client is gone.
-    fn keep_alive(&mut self, out: &mut Outbox<'_>) {
-        if let Some(streams) = self.streams {
-            (streams.keep_alive)(self, out);
+    fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        if let Some(ways) = self.ways {
+            (ways.keep_alive)(self, now, out);
         }
     }
 }
 
 impl Http1 {
+    fn encode_framed<'m>(&mut self, message: Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        match message {
+            Message::Frame(frame) if self.is_upgraded() => self.frames.encode(frame, out),
+            Message::Upgrade(fields) if self.owes() => self.put_upgrade(fields, out).map(|()| &[][..]),
+            _ => Err(misuse()),
+        }
+    }
+
+    fn accepted_framed(&mut self, message: Message<'_>) {
+        match message {
+            Message::Frame(frame) => self.frames.accepted(frame),
+            _ => self.upgraded(),
+        }
+    }
+
+    fn put_upgrade(&self, fields: &dyn ToFields, out: &mut Outbox<'_>) -> Result<()> {
+        self.put_front(101, out)?;
+        out.put(b"connection: upgrade\r\n")?;
+        fields.put(&mut FieldWriter::new(out))?;
+        out.put(b"\r\n")
+    }
+
+    fn upgraded(&mut self) {
+        self.status = 101;
+        self.exchange.upgraded();
+    }
+
     fn encode_streamed<'m>(&mut self, message: Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         match message {
             Message::Piece(piece) => return self.put_piece(piece, out),
@@ -521,12 +588,8 @@ impl Http1 {
                 fields.put(&mut FieldWriter::new(out))?;
                 out.put(b"\r\n")?;
             }
-            Message::Upgrade(fields) => {
-                self.put_front(101, out)?;
-                out.put(b"connection: upgrade\r\n")?;
-                fields.put(&mut FieldWriter::new(out))?;
-                out.put(b"\r\n")?;
-            }
+            Message::Upgrade(fields) => self.put_upgrade(fields, out)?,
+            Message::Frame(_) => return Err(misuse()),
         }
         Ok(&[])
     }
@@ -555,10 +618,8 @@ impl Http1 {
                 self.events = false;
                 self.exchange.wrote(None);
             }
-            Message::Upgrade(_) => {
-                self.status = 101;
-                self.exchange.upgraded();
-            }
+            Message::Upgrade(_) => self.upgraded(),
+            Message::Frame(_) => {}
         }
     }
 
@@ -612,6 +673,7 @@ impl fmt::Debug for Message<'_> {
             Self::Piece(piece) => write!(f, "Piece({} bytes)", piece.len()),
             Self::End(_) => f.write_str("End"),
             Self::Upgrade(_) => f.write_str("Upgrade"),
+            Self::Frame(frame) => write!(f, "{frame:?}"),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use netloom::core::{Limits, Outbox, Step};
-use netloom::{Codec, Error, Platform, Result, Session};
+use netloom::{CloseReason, Codec, Instant, Platform, Result, Session};
 
 /// `C`, but what is sent are bytes that are encoded already.
 #[derive(Debug)]
@@ -50,7 +50,11 @@ impl<C: Codec> Codec for Wire<C> {
         self.0.finished()
     }
 
-    fn close(&mut self, why: Option<Error>, out: &mut Outbox<'_>) {
+    fn goes_on(&self) -> bool {
+        self.0.goes_on()
+    }
+
+    fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
         self.0.close(why, out);
     }
 
@@ -58,8 +62,8 @@ impl<C: Codec> Codec for Wire<C> {
         self.0.keeps_alive()
     }
 
-    fn keep_alive(&mut self, out: &mut Outbox<'_>) {
-        self.0.keep_alive(out);
+    fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        self.0.keep_alive(now, out);
     }
 }
 

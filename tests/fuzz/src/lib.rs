@@ -5,7 +5,7 @@
 //! that says what it is.
 
 use netloom_core::time::Date;
-use netloom_core::{Codec, Error, Limits, Outbox, Result, Step};
+use netloom_core::{CloseReason, Codec, Error, Limits, Outbox, Result, Step};
 use netloom_protocols::http1::conditional::{self, Validators};
 use netloom_protocols::http1::cookie::{SetCookie, cookies as read_cookies};
 use netloom_protocols::http1::escaped::{Escape, decode_in_place};
@@ -99,7 +99,7 @@ fn seen(fields: Fields<'_>) -> Vec<(String, Vec<u8>)> {
 /// Has a server read bytes that come in these pieces, each request answered at once.
 fn read(pieces: impl Iterator<Item = Vec<u8>>, limits: [u16; 3]) -> Requests {
     let mut codec = Http1::new().head_max(limits[0]).target_max(limits[1]).fields_max(limits[2]);
-    codec.limit(Limits { message: 1 << 20, unit: 1 << 16 });
+    codec.limit(Limits { message: 1 << 20, unit: 1 << 16, queue: 1 << 16 });
     let (mut requests, mut input) = (Requests::default(), Vec::new());
     for piece in pieces {
         input.extend_from_slice(&piece);
@@ -108,13 +108,13 @@ fn read(pieces: impl Iterator<Item = Vec<u8>>, limits: [u16; 3]) -> Requests {
                 Ok(Step::NeedInput) => break,
                 Ok(Step::Quiet(n)) => (n, None),
                 Ok(Step::Event(n, found)) => (n, Some(found)),
-                Ok(Step::Goodbye(_)) => panic!("HTTP has none"),
+                Ok(Step::Alive(..) | Step::Goodbye(_)) => panic!("HTTP has none"),
                 Err(error) => {
                     // How much framing was dealt with before, the cuts decide.
                     (requests.refused, requests.size) = (Some(error), 0);
                     // The goodbye fits what a session keeps for it.
                     let mut goodbye = [0; Http1::GOODBYE_MAX];
-                    codec.close(Some(error), &mut Outbox::new(&mut goodbye, &mut 0));
+                    codec.close(CloseReason::Failed(error), &mut Outbox::new(&mut goodbye, &mut 0));
                     return requests;
                 }
             };
@@ -130,6 +130,7 @@ fn read(pieces: impl Iterator<Item = Vec<u8>>, limits: [u16; 3]) -> Requests {
                 Some(Event::Piece(piece)) => {
                     requests.bodies.last_mut().expect("a body has a head").extend_from_slice(piece);
                 }
+                Some(Event::Frame(_)) => panic!("nothing was upgraded"),
                 Some(Event::End) | None => {}
             }
             input.drain(..n);

@@ -54,19 +54,20 @@ pub(super) fn http_becomes_another_protocol(seed: u64) {
         if request.head().path() == "/next" {
             return request.reply().text("yes").await;
         }
-        let (mut framed, sent) = request.upgrade(("upgrade", "framing"), Framing::new()).await?;
-        for i in 0..frames {
-            let (message, peer) = framed.receive().await?.expect("a frame");
-            assert_eq!(message, format!("frame {i}").as_bytes());
-            peer.send(message).await?;
-        }
-        if world.chance(50) {
-            framed.close().await?;
-        }
-        Ok(sent)
+        request.upgrade(("upgrade", "framing")).await
     };
     let mut lab = world.tasks();
-    lab.spawn("server", async { serve(&mut server, &app).await.expect("in order") });
+    lab.spawn("server", async {
+        http1::serve(&mut server, &app).await.expect("in order");
+        assert!(server.codec().is_upgraded());
+        let mut framed = server.switch(Framing::new());
+        for i in 0..frames {
+            let (message, peer) = framed.receive().await.expect("receive").expect("a frame");
+            assert_eq!(message, format!("frame {i}").as_bytes());
+            peer.send(message).await.expect("send");
+        }
+        framed.close().await.expect("close");
+    });
     lab.spawn("client", async {
         let mut client = Client::new(b);
         let mut said = NEXT.repeat(before as usize);

@@ -88,8 +88,7 @@ table! {
         a_head_that_fills_its_block_leaves_room_for_its_body
         half_a_body_and_the_end_is_an_error
         a_body_until_the_end_ends_with_the_stream
-        chunks_gather_behind_a_held_head
-        a_session_is_lent_to_another_protocol_and_back;
+        chunks_gather_behind_a_held_head;
     http: http_answers_every_request_once_on_arrays
         http_answers_every_request_once_on_blocks;
     http_bounds: http_becomes_another_protocol

@@ -1,0 +1,554 @@
+//! A connection's frames, as bytes arrive and leave: the codec.
+//!
+//! Events are *pieces*: a message that came whole in one frame is one piece, where it lies; of a longer frame, or of a
+//! message in several, each piece is told as it comes. [`Socket`](super::Socket) puts them together.
+
+use core::fmt;
+
+use netloom_core::{CloseReason, Code, Codec, Error, Fault, Instant, Limits, Outbox, Result, Step};
+
+use super::close;
+use super::header::{
+    self, BINARY, CLOSE, CONTINUATION, CONTROL_MAX, FIN, HEADER_MAX, Header, PING, PONG, RSV1, TEXT,
+    violation,
+};
+use super::mask::{mask, rotated};
+use super::utf8::Utf8;
+
+/// Who we are: a server's frames are not masked, a client's are (RFC 6455, 5.1).
+pub trait Role {
+    /// Whether what comes is masked.
+    const MASKED: bool;
+    /// The key for the next frame, if what we say is masked.
+    fn key(&mut self) -> Option<[u8; 4]>;
+}
+
+/// The server's [`Role`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Server;
+
+impl Role for Server {
+    const MASKED: bool = true;
+
+    fn key(&mut self) -> Option<[u8; 4]> {
+        None
+    }
+}
+
+/// The client's [`Role`], with the source of its masking keys. They must be such that nobody can tell the next one
+/// (RFC 6455, 10.3), or a page could have a proxy take what it sends for requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<K>(pub K);
+
+impl<K: FnMut() -> [u8; 4]> Role for Client<K> {
+    const MASKED: bool = false;
+
+    fn key(&mut self) -> Option<[u8; 4]> {
+        Some((self.0)())
+    }
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// WebSocket frames (RFC 6455, 5) as a codec.
+///
+/// It unmasks in place, checks text as it comes, refuses a message that is too long at the header of the frame that
+/// makes it so, and says close codes. Pings are events, to be answered by [`Frame::Pong`]; [`Socket`](super::Socket)
+/// does that, and puts messages together.
+///
+/// ```
+/// use netloom_core::{Codec, Outbox, Step};
+/// use netloom_protocols::websocket::{Event, Frames, Server};
+///
+/// let mut frames = Frames::new(Server);
+/// let mut input = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // RFC 6455, 5.7
+/// let step = frames.decode(&mut input, &mut Outbox::new(&mut [], &mut 0))?;
+/// let Step::Event(11, found) = step else { panic!() };
+/// let Event::Piece(piece) = Frames::<Server>::view(found, &input)? else { panic!() };
+/// assert_eq!((piece.bytes, piece.first, piece.last), (&b"Hello"[..], true, true));
+/// # Ok::<(), netloom_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Frames<R> {
+    /// Bytes of the present data frame's payload that are still to come.
+    left: u32,
+    /// Bytes of the present message before that frame.
+    gathered: u32,
+    /// Most bytes of a message.
+    max: u32,
+    /// Most bytes of a frame's payload that has to be copied to be sent.
+    copied_max: u32,
+    /// What the next byte is masked with first.
+    key: [u8; 4],
+    utf8: Utf8,
+    flags: Flags,
+    /// What the peer closed with; 0 if it has not.
+    closed_with: u16,
+    /// When the ping that is not answered yet was sent, which is its payload; `NEVER` if none is.
+    pinged_at: Instant,
+    role: R,
+}
+
+/// What is under way.
+#[derive(Clone, Copy, Debug)]
+struct Flags(u16);
+
+impl Flags {
+    /// A message was begun and is not over.
+    const MESSAGE: u16 = 1;
+    /// It is text.
+    const IS_TEXT: u16 = 2;
+    /// It is compressed.
+    const COMPRESSED: u16 = 4;
+    /// The present frame is its last.
+    const IS_LAST: u16 = 8;
+    /// A piece of it was told.
+    const TOLD: u16 = 16;
+    /// Messages may be compressed.
+    const DEFLATE: u16 = 32;
+    /// Messages are told piece by piece, of any length.
+    const UNBOUNDED: u16 = 64;
+    /// We have begun a message in fragments.
+    const SENDING: u16 = 128;
+    /// We have said Close.
+    const CLOSED: u16 = 256;
+
+    const fn has(self, flag: u16) -> bool {
+        self.0 & flag != 0
+    }
+
+    fn set(&mut self, flag: u16, on: bool) {
+        self.0 = if on { self.0 | flag } else { self.0 & !flag };
+    }
+}
+
+/// Where a frame, or a piece of one, lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    what: What,
+}
+
+/// What was found, and of a piece where in its message it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Piece { kind: Kind, compressed: bool, first: bool, last: bool },
+    Ping,
+    Pong,
+}
+
+/// What [`Frames`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A message, or a piece of one.
+    Piece(Piece<'a>),
+    /// To be answered by [`Frame::Pong`] with the same bytes.
+    Ping(&'a [u8]),
+    /// Answers a ping of the application, or none.
+    Pong(&'a [u8]),
+}
+
+/// A message, or a piece of one as it came. What is `first` and `last` is all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// What the message is. Text is checked, but for a piece that is all of it; it may be cut within a character.
+    pub kind: Kind,
+    /// Whether the message is compressed.
+    pub compressed: bool,
+    /// Nothing of the message was before.
+    pub first: bool,
+    /// Nothing of the message follows.
+    pub last: bool,
+    /// The bytes, unmasked.
+    pub bytes: &'a [u8],
+}
+
+/// What is said through [`Frames`].
+#[derive(Clone, Copy)]
+pub enum Frame<'a> {
+    /// A message or a fragment of one.
+    Data {
+        /// What the message is.
+        kind: Kind,
+        /// It begins here; if not, it was begun by the last frame of data.
+        first: bool,
+        /// It ends here.
+        last: bool,
+        /// The message is compressed, as the handshake has agreed. Of fragments the first one says so.
+        compressed: bool,
+        /// The bytes.
+        payload: &'a [u8],
+    },
+    /// Up to 125 bytes that the peer sends back.
+    Ping(&'a [u8]),
+    /// Up to 125 bytes, those of a ping.
+    Pong(&'a [u8]),
+    /// A close code and up to 123 bytes of reason. Nothing may be sent behind it.
+    Close(u16, &'a str),
+    /// Frames that were encoded before, once for many receivers. Servers only, whose frames are not masked.
+    Encoded(&'a [u8]),
+}
+
+impl<'a> Frame<'a> {
+    /// A whole message.
+    pub const fn message(kind: Kind, payload: &'a [u8]) -> Self {
+        Self::Data { kind, first: true, last: true, compressed: false, payload }
+    }
+}
+
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data { kind, last, payload, .. } => {
+                write!(f, "{kind:?}({} bytes{})", payload.len(), if *last { "" } else { ", more follows" })
+            }
+            Self::Ping(payload) => write!(f, "Ping({} bytes)", payload.len()),
+            Self::Pong(payload) => write!(f, "Pong({} bytes)", payload.len()),
+            Self::Close(code, _) => write!(f, "Close({code})"),
+            Self::Encoded(frames) => write!(f, "Encoded({} bytes)", frames.len()),
+        }
+    }
+}
+
+impl<R> Frames<R> {
+    /// Of that role, without limits of its own.
+    pub const fn new(role: R) -> Self {
+        Self {
+            left: 0,
+            gathered: 0,
+            max: u32::MAX,
+            copied_max: u32::MAX,
+            key: [0; 4],
+            utf8: Utf8::NEW,
+            flags: Flags(0),
+            closed_with: 0,
+            pinged_at: Instant::NEVER,
+            role,
+        }
+    }
+
+    /// Whether messages may be compressed (RFC 7692), as the handshake has agreed.
+    pub fn may_deflate(&mut self, deflate: bool) {
+        self.flags.set(Flags::DEFLATE, deflate);
+    }
+
+    /// Messages may be of any length, because they are taken piece by piece.
+    pub fn unbounded(&mut self) {
+        self.flags.set(Flags::UNBOUNDED, true);
+    }
+
+    /// What the peer has closed with; 1005 if it gave no code. `None` while it has not.
+    pub fn closed_with(&self) -> Option<u16> {
+        Some(self.closed_with).filter(|code| *code != 0)
+    }
+
+    /// Most bytes of one message.
+    pub(super) fn message_max(&self) -> usize {
+        self.max as usize
+    }
+
+    /// Most bytes of payload of one frame of ours.
+    pub(super) fn payload_max(&self) -> usize {
+        self.copied_max as usize
+    }
+
+    /// Whether a message was begun and is not over.
+    pub(crate) fn is_midway(&self) -> bool {
+        self.left > 0 || self.flags.has(Flags::MESSAGE)
+    }
+
+    pub(crate) fn goes_on(&self) -> bool {
+        self.is_midway() && !self.flags.has(Flags::UNBOUNDED)
+    }
+}
+
+impl<R: Role> Frames<R> {
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        let fits = limits.message.min(limits.unit.saturating_sub(HEADER_MAX));
+        self.max = u32::try_from(fits).unwrap_or(u32::MAX);
+        if !R::MASKED {
+            // What is masked has to be copied.
+            self.copied_max = u32::try_from(limits.queue.saturating_sub(HEADER_MAX)).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// The next frame, or what there is of it.
+    #[inline]
+    pub(crate) fn next(&mut self, input: &mut [u8]) -> Result<Step<Found>> {
+        if self.left > 0 && !input.is_empty() {
+            return self.piece(input, 0);
+        }
+        let rsv1 = self.flags.has(Flags::DEFLATE) && !self.flags.has(Flags::MESSAGE);
+        let Some(header) = Header::parse(input, R::MASKED, rsv1)? else { return Ok(Step::NeedInput) };
+        if header.is_control() {
+            return self.control(&header, input);
+        }
+        self.begin(&header)?;
+        if self.left > 0 && header.size == input.len() {
+            return Ok(Step::Quiet(header.size));
+        }
+        self.piece(input, header.size)
+    }
+
+    /// A frame of data begins.
+    #[inline]
+    fn begin(&mut self, header: &Header) -> Result<()> {
+        let opcode = header.opcode();
+        // RFC 6455, 5.4: messages are not interleaved, and none is continued that was not begun.
+        if (opcode == CONTINUATION) != self.flags.has(Flags::MESSAGE)
+            || header.first & RSV1 != 0 && opcode == CONTINUATION
+        {
+            return Err(violation());
+        }
+        let unbounded = self.flags.has(Flags::UNBOUNDED);
+        let (before, max) = if unbounded { (0, u32::MAX) } else { (self.gathered, self.max) };
+        if header.len > u64::from(max - before) {
+            return Err(Error::new(Code::MessageTooLarge).on_wire(1009));
+        }
+        // It fits: `max` does.
+        self.left = header.len as u32;
+        self.gathered = before + self.left;
+        self.key = header.key;
+        if opcode != CONTINUATION {
+            self.flags.set(Flags::MESSAGE, true);
+            self.flags.set(Flags::IS_TEXT, opcode == TEXT);
+            self.flags.set(Flags::COMPRESSED, header.first & RSV1 != 0);
+        }
+        self.flags.set(Flags::IS_LAST, header.first & FIN != 0);
+        Ok(())
+    }
+
+    /// What there is of the present frame's payload, behind `start`.
+    #[inline]
+    fn piece(&mut self, input: &mut [u8], start: usize) -> Result<Step<Found>> {
+        let end = input.len().min(start + self.left as usize);
+        let payload = &mut input[start..end];
+        if R::MASKED {
+            mask(payload, self.key);
+            self.key = rotated(self.key, payload.len());
+        }
+        self.left -= payload.len() as u32;
+        let last = self.left == 0 && self.flags.has(Flags::IS_LAST);
+        let (first, compressed) = (!self.flags.has(Flags::TOLD), self.flags.has(Flags::COMPRESSED));
+        let kind = if self.flags.has(Flags::IS_TEXT) { Kind::Text } else { Kind::Binary };
+        if kind == Kind::Text && !compressed && !(first && last) {
+            self.utf8.check(payload, last)?;
+        }
+        match last {
+            false => self.flags.set(Flags::TOLD, true),
+            true => {
+                self.gathered = 0;
+                self.flags.set(Flags::MESSAGE | Flags::TOLD, false);
+            }
+        }
+        let what = What::Piece { kind, compressed, first, last };
+        Ok(Step::Event(end, Found { start: start as u32, end: end as u32, what }))
+    }
+
+    /// A control frame, which is told whole.
+    fn control(&mut self, header: &Header, input: &mut [u8]) -> Result<Step<Found>> {
+        let (start, end) = (header.size, header.size + header.len as usize);
+        let Some(payload) = input.get_mut(start..end) else { return Ok(Step::NeedInput) };
+        if R::MASKED {
+            mask(payload, header.key);
+        }
+        let found = |what| Step::Event(end, Found { start: start as u32, end: end as u32, what });
+        match header.opcode() {
+            PING => Ok(found(What::Ping)),
+            PONG if *payload == self.pinged_at.as_micros().to_be_bytes()
+                && self.pinged_at != Instant::NEVER =>
+            {
+                Ok(Step::Alive(end, core::mem::replace(&mut self.pinged_at, Instant::NEVER)))
+            }
+            PONG => Ok(found(What::Pong)),
+            _ => {
+                self.closed_with = closing(payload)?;
+                Ok(Step::Goodbye(end))
+            }
+        }
+    }
+
+    pub(crate) fn encode<'m>(&mut self, frame: Frame<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        if self.flags.has(Flags::CLOSED) {
+            return Err(Code::ConnectionClosed.into());
+        }
+        match frame {
+            Frame::Data { kind, first, last, compressed, payload } => {
+                if first == self.flags.has(Flags::SENDING) {
+                    return Err(Code::InvalidSession.into());
+                }
+                let opcode = match (first, kind) {
+                    (false, _) => CONTINUATION,
+                    (true, Kind::Text) => TEXT,
+                    (true, Kind::Binary) => BINARY,
+                };
+                let bits = if last { FIN } else { 0 } | if compressed && first { RSV1 } else { 0 };
+                self.put(bits | opcode, payload, out)
+            }
+            Frame::Ping(payload) => self.put_control(PING, &[], payload, out),
+            Frame::Pong(payload) => self.put_control(PONG, &[], payload, out),
+            Frame::Close(close::NONE, _) => self.put_control(CLOSE, &[], &[], out),
+            Frame::Close(code, reason) => {
+                self.put_control(CLOSE, &code.to_be_bytes(), reason.as_bytes(), out)
+            }
+            Frame::Encoded(frames) if R::MASKED => Ok(frames),
+            Frame::Encoded(_) => Err(Code::Unsupported.into()),
+        }
+    }
+
+    pub(crate) fn accepted(&mut self, frame: Frame<'_>) {
+        match frame {
+            Frame::Data { last, .. } => self.flags.set(Flags::SENDING, !last),
+            Frame::Close(..) => self.flags.set(Flags::CLOSED, true),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn put<'m>(&mut self, first: u8, payload: &'m [u8], out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        let key = self.role.key();
+        header::put(first, payload.len(), key, out)?;
+        let Some(key) = key else { return Ok(payload) };
+        let room = out.take(payload.len())?;
+        room.copy_from_slice(payload);
+        mask(room, key);
+        Ok(&[])
+    }
+
+    fn put_control<'m>(
+        &mut self,
+        opcode: u8,
+        front: &[u8],
+        payload: &[u8],
+        out: &mut Outbox<'_>,
+    ) -> Result<&'m [u8]> {
+        let len = front.len() + payload.len();
+        if len > CONTROL_MAX {
+            return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
+        }
+        let key = self.role.key();
+        header::put(FIN | opcode, len, key, out)?;
+        let room = out.take(len)?;
+        let (to, rest) = room.split_at_mut(front.len());
+        to.copy_from_slice(front);
+        rest.copy_from_slice(payload);
+        if let Some(key) = key {
+            mask(room, key);
+        }
+        Ok(&[])
+    }
+
+    /// Says Close, unless it was said: with what the peer has closed with, or what names the reason.
+    pub(crate) fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
+        let code = self.closed_with().unwrap_or_else(|| close::code_for(why));
+        // A stream that ended in the middle of a frame of ours has no place for another; GOODBYE_MAX is room for it.
+        let _ = self.encode(Frame::Close(code, ""), out);
+        self.flags.set(Flags::CLOSED, true);
+    }
+
+    /// A ping with the time as its payload.
+    pub(crate) fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        if self.encode(Frame::Ping(&now.as_micros().to_be_bytes()), out).is_ok() {
+            self.pinged_at = now;
+        }
+    }
+}
+
+/// Writes a whole message as a server's frame, once for many receivers: see [`Frame::Encoded`].
+///
+/// # Errors
+/// [`Code::BufferFull`].
+pub fn encode(kind: Kind, payload: &[u8], out: &mut Outbox<'_>) -> Result<()> {
+    let rest = Frames::new(Server).encode(Frame::message(kind, payload), out)?;
+    out.put(rest)
+}
+
+/// What the peer closes with (RFC 6455, 5.5.1).
+fn closing(payload: &[u8]) -> Result<u16> {
+    match payload {
+        [] => Ok(close::NONE),
+        [a, b, reason @ ..] => {
+            let code = u16::from_be_bytes([*a, *b]);
+            if !close::may_be_sent(code) {
+                return Err(violation());
+            }
+            core::str::from_utf8(reason).map_err(|_| super::utf8::invalid())?;
+            Ok(code)
+        }
+        _ => Err(violation()),
+    }
+}
+
+impl Found {
+    /// The event that was found in `unit`.
+    pub(crate) fn view(self, unit: &[u8]) -> Event<'_> {
+        let bytes = unit.get(self.start as usize..self.end as usize).unwrap_or_default();
+        match self.what {
+            What::Piece { kind, compressed, first, last } => {
+                Event::Piece(Piece { kind, compressed, first, last, bytes })
+            }
+            What::Ping => Event::Ping(bytes),
+            What::Pong => Event::Pong(bytes),
+        }
+    }
+}
+
+impl<R: Role> Codec for Frames<R> {
+    type Found = Found;
+    type Event<'a> = Event<'a>;
+    type Message<'a> = Frame<'a>;
+    /// A ping of ours, masked.
+    const GOODBYE_MAX: usize = 14;
+
+    fn limit(&mut self, limits: Limits) {
+        self.limit(limits);
+    }
+
+    #[inline]
+    fn decode(&mut self, input: &mut [u8], _: &mut Outbox<'_>) -> Result<Step<Found>> {
+        self.next(input)
+    }
+
+    #[inline]
+    fn view(found: Found, unit: &[u8]) -> Result<Event<'_>> {
+        Ok(found.view(unit))
+    }
+
+    #[inline]
+    fn encode<'m>(&mut self, frame: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+        self.encode(frame, out)
+    }
+
+    #[inline]
+    fn accepted(&mut self, frame: Frame<'_>) {
+        self.accepted(frame);
+    }
+
+    fn under_way(&self) -> bool {
+        self.is_midway()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.goes_on()
+    }
+
+    fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
+        self.close(why, out);
+    }
+
+    fn keeps_alive(&self) -> bool {
+        !self.flags.has(Flags::CLOSED)
+    }
+
+    fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        self.keep_alive(now, out);
+    }
+}

@@ -1,0 +1,405 @@
+//! A WebSocket as applications see it: whole messages, pings answered.
+
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::{Context, Poll};
+
+use netloom_core::{Code, Duration, Error, Fault, Instant, Result, Stats};
+
+use super::carrier::{Carrier, Parts, Speaker, Upgraded};
+use super::compression::Deflate;
+use super::frames::{Event, Found, Frame, Kind, Piece};
+use super::utf8::invalid;
+
+/// A server's WebSocket: what [`accept`](super::accept) makes of a request.
+pub type WebSocket<'a> = Socket<Upgraded<'a>>;
+
+/// A WebSocket, of a server or of a client.
+///
+/// | to | call |
+/// |---|---|
+/// | wait for a message | [`receive`](Self::receive) |
+/// | speak | the [`Peer`] that `receive` lends, or [`peer`](Self::peer) |
+/// | take messages of any length as they come | [`fragments`](Self::fragments) |
+///
+/// Pings are answered while `receive` waits, and sent in silence
+/// ([`Timeouts::keep_alive`](netloom_core::Timeouts::keep_alive)). Every method may be dropped at any await, and nothing
+/// is lost but a message that does not fit the send queue.
+#[derive(Debug)]
+pub struct Socket<C> {
+    carrier: C,
+    /// The message that is kept, if one is being put together.
+    kept: Kept,
+    /// Where a ping lies that is not answered yet.
+    ping: Option<Found>,
+    protocol: Option<&'static str>,
+}
+
+/// What is kept of a message that comes in pieces.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Nothing,
+    /// Its first pieces; `skip` bytes of header lie before them.
+    Pieces {
+        skip: u32,
+    },
+    /// All of it, or one that was inflated; it was handed out.
+    Lent,
+}
+
+/// A message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// The bytes of either.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// What it is.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+/// Where a whole message lies.
+struct Whole {
+    kind: Kind,
+    compressed: bool,
+    /// In the unit; otherwise behind so many bytes of what is held.
+    unit: Option<Found>,
+    skip: u32,
+}
+
+/// The sending half of a [`Socket`], lent beside a message.
+pub struct Peer<'a, S> {
+    speaker: S,
+    deflate: Option<&'a mut dyn Deflate>,
+}
+
+impl<C: Carrier> Socket<C> {
+    /// On a session whose handshake is done. `protocol` is the subprotocol that was agreed on.
+    pub const fn new(carrier: C, protocol: Option<&'static str>) -> Self {
+        Self { carrier, kept: Kept::Nothing, ping: None, protocol }
+    }
+
+    /// The subprotocol that was agreed on.
+    pub const fn protocol(&self) -> Option<&'static str> {
+        self.protocol
+    }
+
+    /// The next message, with the means to answer it. `None` once the connection has ended in order;
+    /// [`closed_with`](Self::closed_with) says how. Queued output leaves before this waits. Cancel-safe.
+    ///
+    /// # Errors
+    /// What ended the session: the peer's fault (its close code is on the [wire](Error::wire)), a failed transport, a
+    /// time-out. The peer was told by then, if it could be.
+    pub async fn receive(&mut self) -> Result<Option<(Message<'_>, Peer<'_, C::Speaker<'_>>)>> {
+        let Some(whole) = self.next().await? else { return Ok(None) };
+        let Parts { held, unit, mut speaker, inflate, deflate } = self.carrier.parts();
+        let mut bytes: &[u8] = match whole.unit {
+            Some(found) => unit.get(found.start as usize..found.end as usize),
+            None => held.get(whole.skip as usize..),
+        }
+        .unwrap_or_default();
+        if let (true, Some(inflate)) = (whole.compressed, inflate) {
+            self.kept = Kept::Lent;
+            if let Err(error) = inflate.inflate(bytes, speaker.message_max()) {
+                speaker.end(Some(error));
+                return Err(error);
+            }
+            bytes = inflate.inflated();
+        }
+        let message = match (whole.kind, core::str::from_utf8(bytes)) {
+            (Kind::Binary, _) => Message::Binary(bytes),
+            (Kind::Text, Ok(text)) => Message::Text(text),
+            (Kind::Text, Err(_)) => {
+                speaker.end(Some(invalid()));
+                return Err(invalid());
+            }
+        };
+        Ok(Some((message, Peer { speaker, deflate })))
+    }
+
+    /// The same connection, whose messages are taken piece by piece, of any length.
+    pub fn fragments(mut self) -> Fragments<C> {
+        self.peer().speaker.unbounded();
+        Fragments(self)
+    }
+
+    /// The sending half, outside a message.
+    pub fn peer(&mut self) -> Peer<'_, C::Speaker<'_>> {
+        let Parts { speaker, deflate, .. } = self.carrier.parts();
+        Peer { speaker, deflate }
+    }
+
+    /// What the peer has closed with; 1005 if it gave no code (RFC 6455, 7.1.5). `None` while it has not.
+    pub fn closed_with(&mut self) -> Option<u16> {
+        self.carrier.parts().speaker.closed_with()
+    }
+
+    /// The carrier, to ask it about the connection.
+    pub fn carrier(&mut self) -> &mut C {
+        &mut self.carrier
+    }
+
+    /// The next whole message, of which the last was read.
+    async fn next(&mut self) -> Result<Option<Whole>> {
+        if let Kept::Lent = self.kept {
+            self.kept = Kept::Nothing;
+            self.carrier.let_go();
+            if let Some(inflate) = self.carrier.parts().inflate {
+                inflate.release();
+            }
+        }
+        while let Some(found) = self.next_piece().await? {
+            if let Some(whole) = self.put_together(found) {
+                return Ok(Some(whole));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the next piece lies. Pings before it are answered.
+    async fn next_piece(&mut self) -> Result<Option<Found>> {
+        loop {
+            if self.ping.is_some() {
+                self.answer().await?;
+            }
+            let found = match self.carrier.found_already() {
+                Some(found) => found,
+                None => match poll_fn(|cx| self.carrier.poll_find(cx)).await? {
+                    Some(found) => found,
+                    None => return Ok(None),
+                },
+            };
+            match found.view(&[]) {
+                Event::Piece(_) => return Ok(Some(found)),
+                Event::Ping(_) => self.ping = Some(found),
+                Event::Pong(_) => {}
+            }
+        }
+    }
+
+    /// What `found` makes whole, if it does.
+    #[inline]
+    fn put_together(&mut self, found: Found) -> Option<Whole> {
+        let Event::Piece(piece) = found.view(&[]) else { return None };
+        let mut whole = Whole { kind: piece.kind, compressed: piece.compressed, unit: None, skip: 0 };
+        if piece.first && piece.last {
+            whole.unit = Some(found);
+            return Some(whole);
+        }
+        let (start, end) = (found.start, found.end);
+        match self.kept {
+            Kept::Pieces { skip } => {
+                self.carrier.keep(start as usize..end as usize);
+                whole.skip = skip;
+            }
+            // The header stays before the payload, which is moved by no byte.
+            _ => {
+                self.carrier.keep(0..end as usize);
+                whole.skip = start;
+                self.kept = Kept::Pieces { skip: start };
+            }
+        }
+        piece.last.then(|| {
+            self.kept = Kept::Lent;
+            whole
+        })
+    }
+
+    /// Answers a ping. Dropped before that is done, it is done by the next call.
+    async fn answer(&mut self) -> Result<()> {
+        let Parts { unit, mut speaker, .. } = self.carrier.parts();
+        if let Some(Event::Ping(payload)) = self.ping.map(|found| found.view(unit)) {
+            // RFC 6455, 5.5.2: not behind a Close, which `send` refuses.
+            poll_fn(|cx| speaker.poll_send(Frame::Pong(payload), &mut None, cx)).await?;
+        }
+        self.ping = None;
+        Ok(())
+    }
+}
+
+/// A [`Socket`] whose messages may be longer than memory: what comes is told as it comes.
+///
+/// Compression must not have been agreed on ([`Accept::uncompressed`](super::Accept::uncompressed)).
+#[derive(Debug)]
+pub struct Fragments<C>(Socket<C>);
+
+impl<C: Carrier> Fragments<C> {
+    /// The next piece of a message, with the means to answer. `None` once the connection has ended in order.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// As for [`Socket::receive`]; [`Code::Unsupported`] (1003) for a compressed message.
+    pub async fn receive(&mut self) -> Result<Option<(Piece<'_>, Peer<'_, C::Speaker<'_>>)>> {
+        let Some(found) = self.0.next_piece().await? else { return Ok(None) };
+        let Parts { unit, mut speaker, deflate, .. } = self.0.carrier.parts();
+        let Event::Piece(piece) = found.view(unit) else { return Ok(None) };
+        if piece.compressed {
+            let error = Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(1003);
+            speaker.end(Some(error));
+            return Err(error);
+        }
+        if piece.first && piece.last && piece.kind == Kind::Text && core::str::from_utf8(piece.bytes).is_err()
+        {
+            speaker.end(Some(invalid()));
+            return Err(invalid());
+        }
+        Ok(Some((piece, Peer { speaker, deflate })))
+    }
+
+    /// The sending half, outside a piece.
+    pub fn peer(&mut self) -> Peer<'_, C::Speaker<'_>> {
+        self.0.peer()
+    }
+
+    /// [`Socket::closed_with`].
+    pub fn closed_with(&mut self) -> Option<u16> {
+        self.0.closed_with()
+    }
+}
+
+impl<S: Speaker> Peer<'_, S> {
+    /// Queues a message; waits only while there is no room for it. What is queued leaves in one write when
+    /// [`receive`](Socket::receive) next waits, when the queue is full, or on [`flush`](Self::flush). Cancel-safe, but
+    /// for a message that does not fit the empty queue.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        let message = message.into();
+        if let Some(deflate) = self.deflate.as_deref_mut()
+            && deflate.deflate(message.as_bytes())?
+        {
+            let sent = send(&mut self.speaker, message.kind(), true, deflate.deflated()).await;
+            deflate.release();
+            return sent;
+        }
+        if self.speaker.queued_already(Frame::message(message.kind(), message.as_bytes())) {
+            return Ok(());
+        }
+        send(&mut self.speaker, message.kind(), false, message.as_bytes()).await
+    }
+
+    /// Queues frames that were encoded before, for servers that tell many the same: [`encode`](super::encode).
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub async fn send_encoded(&mut self, frames: &[u8]) -> Result<()> {
+        send_frame(&mut self.speaker, Frame::Encoded(frames)).await
+    }
+
+    /// Queues a ping with up to 125 bytes of payload. That the connection lives is seen to without.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<()> {
+        send_frame(&mut self.speaker, Frame::Ping(payload)).await
+    }
+
+    /// Queues a fragment of a message: `first` if it begins one, `last` if it ends it.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send); [`Code::InvalidSession`](netloom_core::Code) for a fragment out of order.
+    pub async fn send_fragment(&mut self, kind: Kind, first: bool, last: bool, payload: &[u8]) -> Result<()> {
+        send_frame(&mut self.speaker, Frame::Data { kind, first, last, compressed: false, payload }).await
+    }
+
+    /// Says Close, with a code (1000 is for nothing special) and up to 123 bytes of reason; the next
+    /// [`receive`](Socket::receive) sees to the end and returns `None`.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<()> {
+        send_frame(&mut self.speaker, Frame::Close(code, reason)).await?;
+        self.speaker.end(None);
+        Ok(())
+    }
+
+    /// Ends the connection as failed with `error`, whose [wire](Error::wire) is the close code if it is one.
+    pub fn fail(&mut self, error: Error) {
+        self.speaker.end(Some(error));
+    }
+
+    /// Sends everything queued. Cancel-safe.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.speaker.poll_flush(cx)).await
+    }
+
+    /// Lets time pass while output leaves. `false`, at once, when there is nothing to wait for any more.
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        let until = self.speaker.now() + duration;
+        poll_fn(|cx| self.speaker.poll_pause(until, cx)).await
+    }
+
+    /// Awaits something else while output leaves.
+    pub async fn during<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _ = self.speaker.poll_pause(Instant::NEVER, cx); // it goes on by itself
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// What the session has done; its round trip is that of the last ping.
+    pub fn stats(&self) -> Stats {
+        self.speaker.stats()
+    }
+}
+
+async fn send_frame<S: Speaker>(speaker: &mut S, frame: Frame<'_>) -> Result<()> {
+    let mut rest = None;
+    poll_fn(|cx| speaker.poll_send(frame, &mut rest, cx)).await
+}
+
+/// Sends a message, in fragments if it has to be copied and does not fit the queue.
+async fn send<S: Speaker>(speaker: &mut S, kind: Kind, compressed: bool, payload: &[u8]) -> Result<()> {
+    let (max, mut at, mut rest) = (speaker.payload_max().max(1), 0, None);
+    poll_fn(|cx: &mut Context<'_>| {
+        loop {
+            let end = payload.len().min(at + max);
+            let fragment = Frame::Data {
+                kind,
+                first: at == 0,
+                last: end == payload.len(),
+                compressed,
+                payload: &payload[at..end],
+            };
+            match speaker.poll_send(fragment, &mut rest, cx) {
+                Poll::Ready(Ok(())) if end < payload.len() => (at, rest) = (end, None),
+                sent => return sent,
+            }
+        }
+    })
+    .await
+}
