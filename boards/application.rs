@@ -3,9 +3,12 @@
 //! The boards share this file; how many sessions and sockets they have is their own `main.rs`'s. (embassy's tasks
 //! cannot be generic, so it is not a library.)
 
+use core::cell::RefCell;
+
 use embassy_executor::Spawner;
 use embassy_net::StackResources;
 use netloom_board_drivers::network;
+use netloom_embedded::hub::{Hub, Room, Seat};
 use netloom_demo::web::Web;
 use netloom_demo::{HTTP_PORT, TCP_PORT};
 use netloom_embedded::{Acceptor, AcceptorOptions, Memory, Options, Stack, serve};
@@ -31,8 +34,14 @@ static ECHO_MEMORY: ConstStaticCell<Memory<{ ECHO.0 }, { ECHO.1 }, 1024, 512>> =
 static WEB_MEMORY: ConstStaticCell<Memory<{ WEB.0 }, { WEB.1 }, 1280, 512>> =
     ConstStaticCell::new(Memory::new());
 
+/// Who chats: at most as many as there are sessions. The last kilobytes of what was said are kept.
+type Chat = RefCell<Room<[u8; 1536], [Seat; WEB.0]>>;
+
 /// What the pages tell.
-static STATUS: Web = Web::new(env!("CARGO_PKG_NAME"));
+static STATUS: ConstStaticCell<Web<Chat>> = ConstStaticCell::new(Web::new(
+    env!("CARGO_PKG_NAME"),
+    Hub::new(RefCell::new(Room::new([0; 1536], [const { Seat::EMPTY }; WEB.0]))),
+));
 
 /// What the network stack needs for the sockets.
 pub fn resources() -> &'static mut StackResources<{ SOCKETS + network::SOCKETS }> {
@@ -53,8 +62,9 @@ pub fn start(spawner: Spawner, stack: Stack<'static>) {
     let (sockets, queues) = WEB_MEMORY.take().split();
     let acceptor = &*WEB_ACCEPTOR.init(Acceptor::new(stack, HTTP_PORT, AcceptorOptions::HTTP, sockets));
     spawner.spawn(accept_web(acceptor).expect("spawned here only"));
+    let demo = &*STATUS.take();
     for queue in queues {
-        spawner.spawn(web(acceptor, queue).expect("there are as many places as sessions"));
+        spawner.spawn(web(demo, acceptor, queue).expect("there are as many places as sessions"));
     }
 }
 
@@ -74,6 +84,10 @@ async fn accept_web(acceptor: &'static Acceptor<'static, { WEB.1 }>) -> ! {
 }
 
 #[embassy_executor::task(pool_size = WEB.0)]
-async fn web(acceptor: &'static Acceptor<'static, { WEB.1 }>, queue: Buffers) -> ! {
-    serve(acceptor, queue, Options::DEFAULT, Http1::new, async |session| STATUS.serve(session).await).await
+async fn web(
+    demo: &'static Web<Chat>,
+    acceptor: &'static Acceptor<'static, { WEB.1 }>,
+    queue: Buffers,
+) -> ! {
+    serve(acceptor, queue, Options::DEFAULT, Http1::new, async |session| demo.serve(session).await).await
 }

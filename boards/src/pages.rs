@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use tungstenite::Message;
+
 use crate::acceptance::Tally;
 use crate::client::Result;
 
@@ -17,13 +19,15 @@ type Outcome = Result<Option<String>>;
 type Check = (&'static str, fn(SocketAddr) -> Outcome);
 
 /// In the order in which they run.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 9] = [
     ("the page is there", |board| contains(&get(board, "/")?, "<title>netloom</title>")),
     ("plain text and JSON say hello", says_hello),
     ("the status counts sessions and requests", |board| contains(&get(board, "/status")?, "\"requests\":")),
     ("a body of 20,000 bytes comes back while it is sent", echoes),
     ("10,000 bytes are streamed in chunks", streams),
     ("pipelined requests are answered in order", pipelines),
+    ("a WebSocket sends messages back, pongs and says goodbye", sends_back),
+    ("what one says in the room reaches the other, and who comes late", chats),
     ("what is malformed gets its status and the end of the connection", refuses),
 ];
 
@@ -158,6 +162,75 @@ fn serves(board: SocketAddr, connections: usize) -> Outcome {
         }
     }
     Ok(Some(format!("{served} of {connections} served within {:.1} s", start.elapsed().as_secs_f32())))
+}
+
+type Socket = tungstenite::WebSocket<TcpStream>;
+
+fn upgraded(board: SocketAddr, path: &str) -> Result<Socket> {
+    let (socket, _) = tungstenite::client(format!("ws://{board}{path}"), connect(board)?)
+        .map_err(|error| format!("{path}: {error}"))?;
+    Ok(socket)
+}
+
+fn say(socket: &mut Socket, message: Message) -> Result<()> {
+    socket.send(message).map_err(|error| format!("sending: {error}"))
+}
+
+fn hears(socket: &mut Socket, expected: &Message) -> Result<()> {
+    match socket.read() {
+        Ok(message) if message == *expected => Ok(()),
+        Ok(message) => Err(format!("{message:?} came, and not {expected:?}")),
+        Err(error) => Err(format!("receiving: {error}")),
+    }
+}
+
+fn sends_back(board: SocketAddr) -> Outcome {
+    let mut socket = upgraded(board, "/ws")?;
+    for length in [0, 1, 125, 126, 500, 900] {
+        for message in [Message::text("x".repeat(length)), Message::binary(vec![7; length])] {
+            say(&mut socket, message.clone())?;
+            hears(&mut socket, &message)?;
+        }
+    }
+    say(&mut socket, Message::Ping("are you there?".into()))?;
+    hears(&mut socket, &Message::Pong("are you there?".into()))?;
+    socket.close(None).map_err(|error| format!("closing: {error}"))?;
+    match socket.read() {
+        Ok(Message::Close(_)) => Ok(None),
+        other => Err(format!("no goodbye, but {other:?}")),
+    }
+}
+
+fn chats(board: SocketAddr) -> Outcome {
+    // Of this run alone: the room may remember another.
+    let run = std::process::id();
+    let lines = [format!("one {run}"), format!("two {run}")].map(Message::text);
+    let mut members = [upgraded(board, "/chat")?, upgraded(board, "/chat")?];
+    for said_by in 0..2 {
+        say(&mut members[said_by], lines[said_by].clone())?;
+        for member in &mut members {
+            skip_to(member, &lines[said_by])?;
+        }
+    }
+    let [first, second] = members;
+    drop(second);
+    let mut late = upgraded(board, "/chat")?;
+    skip_to(&mut late, &lines[0])?;
+    hears(&mut late, &lines[1])?;
+    drop(first);
+    Ok(None)
+}
+
+/// Reads until `line` comes, past what was said before.
+fn skip_to(socket: &mut Socket, line: &Message) -> Result<()> {
+    for _ in 0..40 {
+        match socket.read() {
+            Ok(message) if message == *line => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("waiting for {line}: {error}")),
+        }
+    }
+    Err(format!("{line} never came"))
 }
 
 fn refuses(board: SocketAddr) -> Outcome {

@@ -19,6 +19,7 @@
 //! | [`platform`] | what a host provides: a byte stream, storage, a clock |
 //! | [`options`] | the limits and time-outs of a session, with their defaults |
 //! | [`session`] | one connection, for the application: `receive().await`, `send().await` |
+//! | [`hub`] | one says it, all are told: rooms and broadcasts |
 //!
 //! An application is an async function over a session, and names neither host nor socket:
 //!
@@ -41,6 +42,7 @@
 pub mod buffer;
 pub mod codec;
 pub mod error;
+pub mod hub;
 pub mod options;
 pub mod platform;
 pub mod session;

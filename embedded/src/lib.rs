@@ -52,6 +52,7 @@ pub use clock::EmbassyClock;
 pub use crowd::BoardClock;
 pub use embassy_net::Stack;
 pub use memory::{Buffers, ClientMemory, Memory, SocketMemory};
+pub use netloom_core::hub;
 pub use netloom_core::{
     CloseReason, Code, Codec, Duration, Error, Options, Platform, Result, Sender, Session, Timeouts,
 };

@@ -47,6 +47,7 @@ mod client;
 mod clock;
 mod heap;
 pub mod http;
+pub mod hub;
 mod listen;
 mod pool;
 mod roster;

@@ -5,12 +5,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`assets`] | the page's files |
+//! | [`mod@chat`] | a room, over WebSocket |
 //! | [`mod@echo`] | sends framed messages back |
 //! | [`web`] | answers HTTP: a page, and one route for everything that the library does |
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod assets;
+pub mod chat;
 pub mod echo;
 pub mod web;
 

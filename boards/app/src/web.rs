@@ -10,20 +10,24 @@
 //! | `GET /stream/N` | `N` bytes, in chunks |
 //! | `POST /echo` | the request's body, while it comes |
 //! | `/ws` | a WebSocket that sends messages back |
+//! | `/chat` | a WebSocket into a [room](crate::chat) |
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use netloom_core::hub::{Hub, Shared};
 use netloom_core::{Duration, Platform, Result, Session};
 use netloom_protocols::http1::{self, Http1, Request, Sent};
 use netloom_protocols::{routes, websocket};
 use serde::Serialize;
 
 use crate::assets;
+use crate::chat::chat;
 
 /// What the demo counts. One for a host, shared by its sessions.
 #[derive(Debug)]
-pub struct Web {
+pub struct Web<L> {
     host: &'static str,
+    room: Hub<L>,
     sessions: AtomicU32,
     requests: AtomicU32,
 }
@@ -45,10 +49,10 @@ struct Greeting {
     message: &'static str,
 }
 
-impl Web {
-    /// Of a host with that name.
-    pub const fn new(host: &'static str) -> Self {
-        Self { host, sessions: AtomicU32::new(0), requests: AtomicU32::new(0) }
+impl<L: Shared> Web<L> {
+    /// Of a host with that name, with a room to chat in.
+    pub const fn new(host: &'static str, room: Hub<L>) -> Self {
+        Self { host, room, sessions: AtomicU32::new(0), requests: AtomicU32::new(0) }
     }
 
     /// Answers the requests of one connection.
@@ -72,6 +76,7 @@ impl Web {
             GET "/stream/{length}" => stream,
             POST "/echo" => echo,
             GET "/ws" => websocket_echo,
+            GET "/chat" => async |request| chat(&self.room, request).await,
             _ => rest,
         }
     }
@@ -86,7 +91,7 @@ impl Web {
         app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
     ) -> Result<()> {
         self.sessions.fetch_add(1, Relaxed);
-        let _open = Open(self);
+        let _open = Open(&self.sessions);
         while let Some(head) = http1::next(session).await? {
             self.requests.fetch_add(1, Relaxed);
             http1::answer(session, head, app).await?;
@@ -125,11 +130,11 @@ impl Web {
 }
 
 /// A session that is counted.
-struct Open<'a>(&'a Web);
+struct Open<'a>(&'a AtomicU32);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.sessions.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -33,4 +33,4 @@ pub use compression::{Compression, Deflate, Inflate, Parameters};
 pub use frames::{Client, Event, Found, Frame, Frames, Kind, Piece, Role, Server, encode};
 pub use handshake::{accept_for, key_of};
 pub use mask::mask;
-pub use socket::{Fragments, Message, Peer, Socket, WebSocket};
+pub use socket::{Fragments, Message, Peer, Socket, WebSocket, publish};

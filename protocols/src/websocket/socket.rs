@@ -2,13 +2,15 @@
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
+use netloom_core::hub::{Hub, Member, Shared};
 use netloom_core::{Code, Duration, Error, Fault, Instant, Result, Stats};
 
 use super::carrier::{Carrier, Parts, Speaker, Upgraded};
 use super::compression::Deflate;
-use super::frames::{Event, Found, Frame, Kind, Piece};
+use super::frames::{Event, Found, Frame, Kind, Piece, encode};
+use super::header::HEADER_MAX;
 use super::utf8::invalid;
 
 /// A server's WebSocket: what [`accept`](super::accept) makes of a request.
@@ -315,6 +317,35 @@ impl<S: Speaker> Peer<'_, S> {
         send_frame(&mut self.speaker, Frame::Encoded(frames)).await
     }
 
+    /// Queues what a member of a [hub](netloom_core::hub) has not been told: frames, published by
+    /// [`publish`](super::publish) or encoded otherwise. Each must fit the send queue.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send). A member that has missed some ends with 1013, try again later.
+    pub async fn forward<L: Shared>(&mut self, member: &mut Member<'_, L>) -> Result<()> {
+        poll_fn(|cx| {
+            let forwarded = member.poll_each(|frames| {
+                let mut rest = None;
+                let sent = self.speaker.poll_send(Frame::Encoded(frames), &mut rest, cx);
+                match rest {
+                    // Half of it is out, and the rest cannot be kept.
+                    Some(_) if sent.is_pending() => {
+                        Poll::Ready(Err(Error::new(Code::MessageTooLarge).blame(Fault::Local)))
+                    }
+                    _ => sent,
+                }
+            });
+            match ready!(forwarded) {
+                Ok(sent) => Poll::Ready(sent),
+                Err(lagged) => {
+                    self.speaker.end(Some(lagged.into()));
+                    Poll::Ready(Err(lagged.into()))
+                }
+            }
+        })
+        .await
+    }
+
     /// Queues a ping with up to 125 bytes of payload. That the connection lives is seen to without.
     ///
     /// # Errors
@@ -375,6 +406,16 @@ impl<S: Speaker> Peer<'_, S> {
     pub fn stats(&self) -> Stats {
         self.speaker.stats()
     }
+}
+
+/// Publishes a message in a hub as the frame that [`Peer::forward`] sends: encoded once.
+///
+/// # Errors
+/// [`Code::MessageTooLarge`] if the hub cannot keep it.
+pub fn publish<'m, L: Shared>(hub: &Hub<L>, message: impl Into<Message<'m>>) -> Result<()> {
+    let message = message.into();
+    let bytes = message.as_bytes();
+    hub.publish_with(HEADER_MAX + bytes.len(), |out| encode(message.kind(), bytes, out))
 }
 
 async fn send_frame<S: Speaker>(speaker: &mut S, frame: Frame<'_>) -> Result<()> {

@@ -155,10 +155,13 @@ fn start_echo(args: &Args) -> Result<Running, Failure> {
     Running::new(&FRAMED_ECHO, builder(args, args.tcp).start(Framing::new, netloom_demo::echo))
 }
 
+/// Bytes of messages that the demo's room keeps.
+const ROOM: usize = 64 * 1024;
+
 fn start_demo(args: &Args) -> Result<Running, Failure> {
     // Once in the life of the process.
     let host = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).leak();
-    let web = Arc::new(Web::new(host));
+    let web = Arc::new(Web::new(host, netloom::hub::of(ROOM)));
     let builder = builder(args, args.http);
     match &args.files {
         None => {

@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use program::Serving;
 use serde_json::{Value, json};
@@ -37,10 +38,13 @@ impl Browser {
         let is_there = |name: &String| Command::new(name).arg("--version").output().is_ok();
         let name = candidates.find(is_there).or_else(|| {
             assert!(std::env::var_os("NETLOOM_BROWSER").is_none(), "NETLOOM_BROWSER cannot be run");
+            println!("skipped: there is no chromium; on Debian: apt-get install chromium");
             None
         })?;
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let nth = STARTED.fetch_add(1, Relaxed);
         let profile =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{}", std::process::id()));
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{}-{nth}", std::process::id()));
         let mut command = Command::new("sh");
         // Only a shell gives away its standard input and output under other numbers.
         command.args([
@@ -108,8 +112,8 @@ impl Drop for Browser {
     }
 }
 
-/// Waits, in the page, until it is loaded and all places are filled and then filled anew, which only the events do;
-/// the texts before and after. Gives up after a time that no working page needs.
+/// Waits, in the page, until it is loaded and all places are filled and then filled anew, as the page sees to; the texts
+/// before and after. Gives up after a time that no working page needs.
 const FILLED: &str = "new Promise(resolve => {
     const names = ['host', 'uptime', 'sessions', 'requests'];
     const texts = () => Object.fromEntries(
@@ -127,14 +131,74 @@ const FILLED: &str = "new Promise(resolve => {
     look();
 })";
 
-#[test]
-fn a_browser_fills_the_page_and_the_events_keep_it_filled() {
-    let Some(mut browser) = Browser::start() else {
-        return println!("skipped: there is no chromium; on Debian: apt-get install chromium");
+/// The page's URL, and the server if it is ours.
+fn server() -> (String, Option<Serving>) {
+    match std::env::var("NETLOOM_BROWSER_URL") {
+        Ok(foreign) => (foreign, None),
+        Err(_) => {
+            let serving = Serving::start(&[]);
+            (serving.http(""), Some(serving))
+        }
+    }
+}
+
+/// Says `TEXT` in the page's room, once it is open.
+const SAY: &str = "new Promise(resolve => {
+    const begun = Date.now();
+    const say = () => {
+        if (Date.now() - begun > 30000) return resolve(false);
+        if (room.readyState != 1) return setTimeout(say, 50);
+        document.getElementById('text').value = 'TEXT';
+        document.getElementById('say').requestSubmit();
+        resolve(true);
     };
-    let foreign = std::env::var("NETLOOM_BROWSER_URL").ok();
-    let serving = foreign.is_none().then(|| Serving::start(&[]));
-    let url = foreign.or(serving.as_ref().map(|serving| serving.http(""))).unwrap();
+    say();
+})";
+
+/// Waits until the last lines of the page's room are `LINES`; what they are.
+const HEARD: &str = "new Promise(resolve => {
+    const begun = Date.now();
+    const lines = LINES;
+    const look = () => {
+        const all = [...document.querySelectorAll('#chat li')].map(line => line.textContent);
+        const heard = all.slice(-lines.length);
+        if (JSON.stringify(heard) == JSON.stringify(lines)) return resolve(heard);
+        if (Date.now() - begun > 30000) return resolve(all);
+        setTimeout(look, 50);
+    };
+    look();
+})";
+
+#[test]
+fn two_pages_chat_with_each_other_and_a_late_one_hears_what_was_said() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (url, _serving) = server();
+    let pages = [browser.open(&url), browser.open(&url)];
+    // Of this run alone: a board's room may remember another.
+    let run = std::process::id();
+    let lines = [format!("one says hello {run}"), format!("<b>two</b> says gr\u{fc}\u{df} dich {run}")];
+    for (page, line) in pages.iter().zip(&lines) {
+        assert_eq!(browser.evaluate(page, &SAY.replace("TEXT", line)), true);
+        // The other one has heard it before it answers.
+        let heard = format!("{:?}", &lines[..=lines.iter().position(|it| it == line).unwrap()]);
+        for page in &pages {
+            let wanted = HEARD.replace("LINES", &heard);
+            assert_eq!(format!("{:?}", texts(&browser.evaluate(page, &wanted))), heard, "{url}");
+        }
+    }
+    let late = browser.open(&url);
+    let heard = browser.evaluate(&late, &HEARD.replace("LINES", &format!("{lines:?}")));
+    assert_eq!(texts(&heard), lines, "{url}");
+}
+
+fn texts(lines: &Value) -> Vec<&str> {
+    lines.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_browser_fills_the_page_and_keeps_it_filled() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (url, serving) = server();
     let page = browser.open(&url);
     let seen = browser.evaluate(&page, FILLED);
     assert_eq!(seen["late"], Value::Null, "{url}: {seen}");

@@ -1,0 +1,40 @@
+//! A room: what one says reaches all, and who comes late is told of the last messages.
+//!
+//! Each message is encoded once, into the [hub](netloom_core::hub); nobody waits for another. Who does not keep up is
+//! closed with 1013.
+
+use embassy_futures::select::{Either, select};
+use netloom_core::Result;
+use netloom_core::hub::{Hub, Shared};
+use netloom_protocols::http1::{Request, Sent};
+use netloom_protocols::websocket::{self, Message};
+
+/// Most bytes of one message.
+pub const MESSAGE_MAX: usize = 200;
+
+/// How many messages a late joiner is told of, as far as the hub keeps them.
+pub const HISTORY: u32 = 20;
+
+/// One member of the room, until it leaves.
+///
+/// # Errors
+/// What the handshake is refused with, and what ended the session.
+pub async fn chat<L: Shared>(hub: &Hub<L>, request: Request<'_>) -> Result<Sent> {
+    let (mut socket, sent) = websocket::accept(request).await?;
+    let Some(mut member) = hub.join(HISTORY) else {
+        socket.peer().close(websocket::close::TRY_AGAIN_LATER, "the room is full").await?;
+        return Ok(sent);
+    };
+    loop {
+        match select(socket.receive(), member.ready()).await {
+            Either::First(said) => match said? {
+                Some((Message::Text(text), _)) if text.len() <= MESSAGE_MAX => websocket::publish(hub, text)?,
+                Some((Message::Text(_), mut peer)) => peer.close(1009, "too long").await?,
+                Some((Message::Binary(_), mut peer)) => peer.close(1003, "only text is said here").await?,
+                None => return Ok(sent),
+            },
+            // Who has missed some is closed by `forward` too.
+            Either::Second(_) => socket.peer().forward(&mut member).await?,
+        }
+    }
+}
