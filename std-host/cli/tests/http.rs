@@ -5,53 +5,9 @@ mod program;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use program::{Serving, netloom, one_line, refusing, run, server};
-
-/// A folder of a test's own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // It is under the target folder anyway.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn json(bytes: &[u8]) -> serde_json::Value {
-    serde_json::from_slice(bytes)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(bytes)))
-}
-
-fn text(output: &Output) -> String {
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(0));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn connect(args: &[&str]) -> Output {
-    run(&[&["connect"], args].concat(), "")
-}
+use program::{Folder, Serving, connect, json, netloom, one_line, refusing, run, server, text};
 
 /// The URL of a server that reads one head and has `answer` written for it, again and again.
 fn http(answer: fn(&TcpStream, &str) -> io::Result<()>) -> String {

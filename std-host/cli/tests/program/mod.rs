@@ -1,8 +1,10 @@
 //! What the tests share: the program run as its users run it, and servers that are not ours.
 #![allow(dead_code)] // each file of tests uses a part
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread;
 
@@ -25,6 +27,23 @@ pub(crate) fn run(args: &[&str], input: impl Into<Vec<u8>>) -> Output {
     let output = child.wait_with_output().unwrap();
     feeding.join().unwrap();
     output
+}
+
+/// `netloom connect` with these arguments and without input.
+pub(crate) fn connect(args: &[&str]) -> Output {
+    run(&[&["connect"], args].concat(), "")
+}
+
+/// Asserts that it ended well and said nothing on stderr; returns its stdout.
+pub(crate) fn text(output: &Output) -> String {
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn json(bytes: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(bytes)))
 }
 
 /// Asserts that it ended with `code` and said one line on stderr, which is returned.
@@ -126,5 +145,33 @@ pub(crate) fn echo(mut stream: TcpStream, change: fn(u64, &mut [u8])) -> io::Res
         change(before, &mut buffer[..n]);
         before += n as u64;
         stream.write_all(&buffer[..n])?;
+    }
+}
+
+/// A folder of a test's own, gone with it.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It is under the target folder anyway.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
