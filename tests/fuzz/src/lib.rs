@@ -425,7 +425,8 @@ pub fn urls(data: &[u8]) {
         && n == head.len()
     {
         let unit = head.as_bytes();
-        assert_eq!(request.target(unit), text);
+        // Behind a space the text has the rest of a head itself.
+        assert_eq!(request.target(unit), text.split(' ').next().unwrap_or_default());
         let path = request.path(unit);
         assert!(path.starts_with('/') && !path.contains(['?', '#', ' ']), "{path:?}");
         assert!(text.contains(request.query(unit).unwrap_or_default()));
