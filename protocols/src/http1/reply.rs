@@ -431,7 +431,7 @@ impl<'a> Exchange<'a> {
     /// The next piece of the request's body, and where the answer goes on; `None` at the body's end.
     ///
     /// # Errors
-    /// As for [`Request::receive`].
+    /// As for [`Request::receive`], but the body may come as slowly as the session's time-outs let it.
     pub async fn receive(&mut self) -> Result<Option<(&mut [u8], Stream<'_>)>> {
         let Some(piece) = self.0.next_piece().await? else { return Ok(None) };
         let parts = self.0.link().parts();

@@ -16,7 +16,8 @@ use super::status;
 use super::to_fields::ToFields;
 
 /// The slowest rate, in bytes per second, at which a body may come, once [`BODY_GRACE`] has passed: who sends a byte
-/// now and then would otherwise hold a connection and its buffers for ever.
+/// now and then would otherwise hold a connection and its buffers for ever. Once an answer has begun it is a dialogue
+/// ([`Request::stream`]), as slow as the session's time-outs let it be.
 pub const BODY_RATE_MIN: u64 = 240;
 
 /// For how long a body may come as slowly as it likes.
@@ -367,12 +368,12 @@ impl<'a> Request<'a> {
             None => self.wait().await?,
         };
         let Found::Piece(start, end) = found else { return Ok(None) };
-        let watch = self.watch();
-        watch.came += u64::from(end - start);
-        watch.check_length(0)?;
-        if watch.is_too_slow() {
+        let codec = self.link.outlet().codec();
+        codec.watch.came += u64::from(end - start);
+        codec.watch.check_length(0)?;
+        if codec.watch.is_too_slow() && codec.owes() {
             // What is still to come would come as slowly.
-            self.link.parts().outlet.codec().end_after_this();
+            codec.end_after_this();
             return Err(Error::new(Code::MessageTimeout).on_wire(408));
         }
         Ok(Some(start as usize..end as usize))

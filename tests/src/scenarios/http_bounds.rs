@@ -274,6 +274,47 @@ pub(super) fn http_a_slow_handler_is_not_its_clients_fault(seed: u64) {
     lab.run(secs(50_000)).assert_done();
 }
 
+/// Once the answer has begun, both sides may take their time: a dialogue has no rate. Before that a body has one.
+pub(super) fn http_a_dialogue_may_be_slow(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults::rough());
+    let blocks = plenty();
+    let mut server = open(&world, a, &blocks, Timeouts::DEFAULT);
+    let (gap, answers_first) = (millis(1000 + world.below(15_000)), world.chance(70));
+    let app = async |mut request: Request<'_>| -> Result<Sent> {
+        while !answers_first && request.receive().await?.is_some() {}
+        let mut exchange = request.stream("").await?;
+        while let Some((piece, mut answer)) = exchange.receive().await? {
+            answer.send(piece).await?;
+        }
+        exchange.end().await
+    };
+    let said = b"abcdefghijklmnopqrstuvwxyz";
+    let mut lab = world.tasks();
+    lab.spawn("server", async { _ = serve(&mut server, &app).await });
+    lab.spawn("client", async {
+        let mut client = Client::new(b);
+        client.talk(&post(said.len(), ""), |_| true).await;
+        for byte in said {
+            let chunk = [b'1', b'\r', b'\n', *byte, b'\r', b'\n'];
+            let is_echo = |came: &[u8]| came.windows(chunk.len()).any(|came| came == chunk);
+            client.talk(&[*byte], |came| !answers_first || is_echo(came)).await;
+            let is_told = |came: &[u8]| !answers_first && !came.is_empty();
+            if world.timeout(gap, client.talk(b"", is_told)).await.is_some() {
+                break;
+            }
+        }
+        let answer = client.answer("POST").await.expect("an answer");
+        match answers_first {
+            true => assert_eq!((answer.status, &answer.body[..]), (200, &said[..]), "{gap:?}"),
+            false => assert_eq!((answer.status, answer.says_close()), (408, true), "{gap:?}"),
+        }
+        assert!(world.elapsed() > secs(10));
+    });
+    lab.run(secs(600)).assert_done();
+    blocks.0.assert_idle("at the end");
+}
+
 /// Who never reads is let go after the write-stall time-out, however much is asked.
 pub(super) fn http_a_client_that_never_reads_is_let_go(seed: u64) {
     let world = World::new(seed);

@@ -96,6 +96,7 @@ table! {
         http_slowness_is_ended_by_408
         http_an_unwanted_body_that_drips_ends_the_connection
         http_a_slow_handler_is_not_its_clients_fault
+        http_a_dialogue_may_be_slow
         http_a_client_that_never_reads_is_let_go
         http_long_bodies_are_drained_or_refused
         http_requests_wait_for_blocks
