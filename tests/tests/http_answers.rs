@@ -2,10 +2,10 @@
 
 use std::future::poll_fn;
 
-use netloom_core::{Duration, Result, Transport};
+use netloom_core::{Code, Duration, Result, Transport};
 use netloom_lab::reference::{Answer, End, answer};
 use netloom_lab::{Faults, World, link, open};
-use netloom_protocols::http1::{self, Http1, Request, Sent, status};
+use netloom_protocols::http1::{self, Http1, Message, Request, Sent, status};
 
 /// What comes of two requests at once.
 fn answers(app: &impl AsyncFn(Request<'_>) -> Result<Sent>) -> Vec<Answer> {
@@ -80,6 +80,30 @@ fn an_interim_status_is_no_answer() {
         assert_eq!(statuses(&empty), [500, 500], "{status}");
         assert_eq!(statuses(&streamed), [500, 500], "{status}");
     }
+}
+
+/// It would be one more answer than there are requests; and behind 101 the connection would be nobody's.
+#[test]
+fn an_answer_is_not_said_as_an_interim_one() {
+    let world = World::new(1);
+    let (a, mut b) = link(&world, Faults::none());
+    let mut server = open::<1024, _>(&world, a, Http1::new());
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        let _ = http1::next(&mut server).await.unwrap().expect("a request");
+        for status in [0, 99, 101, 200, 204, 404, 1000] {
+            let error = server.sender().send(Message::Interim(status, &())).await.expect_err("misuse");
+            assert_eq!(error, Code::InvalidSession, "{status}");
+        }
+        for status in [100, 102, 103, 199] {
+            server.sender().send(Message::Interim(status, &())).await.expect("legal");
+        }
+    });
+    lab.spawn("client", async {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(poll_fn(|cx| b.poll_write(cx, request)).await, Ok(request.len()));
+    });
+    lab.run(Duration::from_secs(10)).assert_done();
 }
 
 /// The status would be taken for the answer to the next request, which nobody has looked at.

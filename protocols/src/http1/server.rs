@@ -126,7 +126,7 @@ pub enum Event<'a> {
 /// What is said through [`Http1`].
 #[derive(Clone, Copy)]
 pub enum Message<'a> {
-    /// An interim response (1xx) with its fields; 100 lets a client that waits send the body.
+    /// An interim response (1xx but 101) with its fields; 100 lets a client that waits send the body.
     Interim(u16, &'a dyn ToFields),
     /// A whole response, in one piece.
     Whole(ResponseHead<'a>, Content<'a>),
@@ -581,6 +581,8 @@ impl Http1 {
             Message::Head(head, _) if !is_final(head.status) => return Err(misuse()),
             Message::Whole(..) => return Err(misuse()),
             Message::Head(head, length) => self.streamed(&head, length, out)?,
+            // A final status would be a second answer; 101 is `Upgrade`'s.
+            Message::Interim(status, _) if !matches!(status, 100 | 102..200) => return Err(misuse()),
             // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.
             Message::Interim(..) if self.version == Version::Http10 => {}
             Message::Interim(status, fields) => {

@@ -94,14 +94,14 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
 pub struct FieldLines<'a>(&'a [u8]);
 
 impl<'a> FieldLines<'a> {
-    /// Nothing unless these are whole lines, of legal names and values.
+    /// Nothing unless these are whole lines, of names and values that a [`FieldWriter`] takes.
     pub fn new(lines: &'a [u8]) -> Option<Self> {
         let mut rest = lines;
         while !rest.is_empty() {
             let (line, tail) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'\r')?)?;
             let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
-            let is_name = !name.is_empty() && name.iter().all(|byte| is(*byte, TOKEN));
-            (is_name && value.iter().all(|byte| is_value_byte(*byte))).then_some(())?;
+            check_name(core::str::from_utf8(name).ok()?).ok()?;
+            value.iter().all(|byte| is_value_byte(*byte)).then_some(())?;
             rest = tail.strip_prefix(b"\r\n")?;
         }
         Some(Self(lines))
@@ -349,6 +349,9 @@ mod tests {
             "a : b\r\n",
             "a: \0\r\n",
             "a: b\rc\r\n",
+            "Content-Length: 1\r\n",
+            "a: b\r\ntransfer-encoding: chunked\r\n",
+            "\u{fc}: b\r\n",
         ] {
             assert!(FieldLines::new(lines.as_bytes()).is_none(), "{lines:?}");
         }

@@ -74,7 +74,9 @@ impl Jar {
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pairs: Vec<String> =
             fitting.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-        let mut value = HeaderValue::from_str(&pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
+        // Bytes, because a value that is not ASCII is legal, and one that is not would be none of all of them.
+        let value = HeaderValue::try_from(pairs.join("; ").into_bytes()).ok();
+        let mut value = value.filter(|value| !value.is_empty())?;
         value.set_sensitive(true);
         Some(value)
     }
@@ -203,6 +205,15 @@ mod tests {
             set(&jar, "http://a.example/", cookie, 0);
         }
         assert_eq!(sent(&jar, "http://a.example/x/y", 0), "b=2; c=3; a=1");
+    }
+
+    #[test]
+    fn a_cookie_does_not_keep_others_from_being_sent() {
+        let (jar, url) = (Jar::default(), "http://a.example/");
+        set(&jar, url, "session=1", 0);
+        set(&jar, url, "name=Bär", 0);
+        let field = jar.cookies(&origin(url), "/", 0).unwrap();
+        assert_eq!(field.as_bytes(), "session=1; name=Bär".as_bytes());
     }
 
     #[test]
