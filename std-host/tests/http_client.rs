@@ -713,6 +713,62 @@ async fn ten_megabytes_go_both_ways_at_once() {
     assert_eq!(client.idle(), 1);
 }
 
+/// It is wanted all the same, and is not cut because the answer was short; only a refusal ends it.
+#[tokio::test]
+async fn an_early_answer_does_not_cut_the_body() {
+    const LENGTH: usize = 10_000_000;
+    for (answer, is_wanted) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+        ("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok", true),
+        ("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", false),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let foreign = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            let (mut came, mut buffer) = (Vec::new(), [0; 65_536]);
+            while !came.ends_with(b"\r\n0\r\n\r\n") {
+                match stream.read(&mut buffer) {
+                    Ok(n @ 1..) => came.extend_from_slice(&buffer[..n]),
+                    _ => return None,
+                }
+            }
+            Some(came.len())
+        });
+        let client = Client::new();
+        let response = client.post(&url).stream(Pieces(LENGTH / 10_000)).send().await.unwrap();
+        response.into_body().bytes().await.unwrap();
+        assert_eq!(client.idle(), usize::from(is_wanted), "{answer}");
+        let came = foreign.join().unwrap();
+        assert_eq!(came.is_some_and(|came| came > LENGTH), is_wanted, "{answer}: {came:?}");
+    }
+}
+
+/// A server that has answered and goes has said all: that it took no more is no error.
+#[tokio::test]
+async fn an_answer_counts_although_the_body_was_not_taken() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (heard, goes) = mpsc::channel();
+    let foreign = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        stream.write_all(&ok("ok")).unwrap();
+        // What was not read resets the connection.
+        goes.recv_timeout(PATIENCE).unwrap();
+    });
+    let client = Client::new();
+    let mut response = client.post(&url).stream(Pieces(10_000)).send().await.unwrap();
+    assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "ok");
+    heard.send(()).unwrap();
+    assert!(response.body_mut().chunk().await.unwrap().is_none());
+    assert_eq!(client.idle(), 0);
+    foreign.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_body_that_fails_or_lies_about_its_length_is_no_request() {
     struct Fails;

@@ -459,7 +459,9 @@ impl Shared {
         let (coding, other) = (codings.next(), codings.next());
         let coding =
             coding.and_then(|coding| super::negotiate::Encoding::parse(coding.as_bytes().trim_ascii()));
-        if let (true, Some(coding), None) = (may && !response.body().is_over(), coding, other) {
+        if let (true, Some(coding), None) = (may, coding, other)
+            && !response.body_mut().is_over()
+        {
             response.headers_mut().remove(CONTENT_ENCODING);
             response.headers_mut().remove(CONTENT_LENGTH);
             response.body_mut().decoded_by(super::decode::Decoder::new(coding, self.options.decoded_max));

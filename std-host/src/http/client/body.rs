@@ -64,8 +64,8 @@ impl Body {
 
     /// Whether nothing is to come.
     #[cfg(feature = "compression")]
-    pub(super) fn is_over(&self) -> bool {
-        self.exchange.is_none()
+    pub(super) fn is_over(&mut self) -> bool {
+        self.exchange.as_mut().is_none_or(Exchange::response_is_over)
     }
 
     pub(super) fn within(&mut self, by: Option<Pin<Box<Sleep>>>) {
@@ -216,6 +216,11 @@ impl Body {
     /// The next piece as it is sent.
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientError>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Ready(Ok(None)) };
+        if exchange.response_is_over() {
+            ready!(exchange.poll_rest(cx))?;
+            self.go_home();
+            return Poll::Ready(Ok(None));
+        }
         let piece = match ready!(exchange.poll_event(cx))? {
             ClientFound::Piece(start, end) => {
                 let piece = exchange.unit().get(start as usize..end as usize).unwrap_or_default();
@@ -233,12 +238,19 @@ impl Body {
         Poll::Ready(Ok(piece))
     }
 
-    /// At the end, the connection goes home.
+    /// At the end of both, request and response, the connection goes home.
     fn end_if_over(&mut self) {
-        let Some(mut exchange) = self.exchange.take() else { return };
-        if !exchange.response_is_over() {
-            self.exchange = Some(exchange);
-        } else if let (Some((pool, origin)), Some(connection)) = (self.home.take(), exchange.into_idle()) {
+        if let Some(exchange) = &mut self.exchange
+            && exchange.response_is_over()
+            && !exchange.is_sending()
+        {
+            self.go_home();
+        }
+    }
+
+    fn go_home(&mut self) {
+        let connection = self.exchange.take().and_then(Exchange::into_idle);
+        if let (Some((pool, origin)), Some(connection)) = (self.home.take(), connection) {
             pool.put(origin, connection);
         }
     }

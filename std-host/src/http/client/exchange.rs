@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use ::http::{HeaderMap, Uri};
 use bytes::{Buf, Bytes};
@@ -44,6 +44,8 @@ pub(super) struct Exchange {
     /// The timer runs.
     is_silent: bool,
     has_head: bool,
+    /// The server has said that it does not want the request.
+    is_refused: bool,
     /// Bytes that the connection had received before.
     received_before: u64,
 }
@@ -122,6 +124,7 @@ impl Exchange {
             timer: None,
             is_silent: false,
             has_head: false,
+            is_refused: false,
             received_before,
         })
     }
@@ -138,6 +141,7 @@ impl Exchange {
     /// The response's head is read: from here on the body is waited for.
     pub(super) fn head_came(&mut self, status: u16) {
         self.has_head = true;
+        self.is_refused = status >= 300;
         // RFC 9110, 10.1.1: what is refused before it is sent is not sent. The connection ends with that.
         if status >= 300 && self.upload.as_ref().is_some_and(|upload| upload.permission.is_some()) {
             self.upload = None;
@@ -147,6 +151,37 @@ impl Exchange {
     /// Whether all of the response is here.
     pub(super) fn response_is_over(&mut self) -> bool {
         self.connection.codec().response_is_over()
+    }
+
+    /// Whether something of the request has not left that the server, which has answered, still wants: RFC 9112, 9.5
+    /// has a client stop only for an error.
+    pub(super) fn is_sending(&mut self) -> bool {
+        if self.is_refused || self.connection.reason().is_some() {
+            return false;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        self.upload.is_some() || pin!(self.connection.flush()).poll(&mut cx).is_pending()
+    }
+
+    /// Sends what is left of the request behind the end of its response. That the server takes no more of it is no error,
+    /// because it has said all it had to say.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
+        while self.upload.is_some() && self.connection.reason().is_none() {
+            let before = self.poll_upload(cx)?;
+            let (is_over, is_waiting) = (self.upload.is_none(), matches!(before, Uploaded::Nothing));
+            if is_over || pin!(self.connection.find()).poll(cx).is_ready() {
+                break;
+            }
+            // Waiting may have made room.
+            if is_waiting && matches!(self.poll_upload(cx)?, Uploaded::Nothing) {
+                return Poll::Pending;
+            }
+        }
+        if self.upload.is_none() {
+            // If it fails, the connection has a reason not to be used again.
+            let _ = ready!(pin!(self.connection.flush()).poll(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The bytes of the event last found.
