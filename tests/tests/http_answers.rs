@@ -67,6 +67,22 @@ fn no_value_ends_its_line() {
     }
 }
 
+/// What ends a message or the connection is said once, by who knows.
+#[test]
+fn no_field_contradicts_the_framing() {
+    for (name, value) in [
+        ("Content-Length", "5"),
+        ("transfer-encoding", "chunked"),
+        ("connection", "close"),
+        ("Connection", "date"),
+    ] {
+        let app = async |request: Request<'_>| request.reply().field(name, value).text("x").await;
+        let all = answers(&app);
+        assert_eq!(all.iter().map(|answer| answer.status).collect::<Vec<_>>(), [500, 500], "{name}");
+        assert!(all.iter().all(|answer| !answer.says_close()));
+    }
+}
+
 /// The client would go on waiting, and take the next answer for this one.
 #[test]
 fn an_interim_status_is_no_answer() {

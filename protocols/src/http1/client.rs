@@ -78,7 +78,7 @@ pub struct RequestOut<'a> {
     pub target: &'a str,
     /// The host, with a port if that is not the scheme's.
     pub host: &'a str,
-    /// Further fields; not Host, Connection, Content-Length, Transfer-Encoding, Expect or Upgrade.
+    /// Further fields; not Expect or Upgrade. Host, Connection, Content-Length and Transfer-Encoding are refused.
     pub fields: &'a dyn ToFields,
     /// The server is to say whether it wants the body before it is sent: RFC 9110, 10.1.1. Only for bodies that are
     /// streamed.
@@ -413,7 +413,7 @@ fn put_head(request: &RequestOut<'_>, out: &mut Outbox<'_>) -> Result<Method> {
             FieldWriter::new(out).field("upgrade", protocol.as_bytes())?;
         }
     }
-    request.fields.put(&mut FieldWriter::new(out))?;
+    request.fields.put(&mut FieldWriter::of_request(out))?;
     Ok(method)
 }
 
@@ -488,6 +488,7 @@ mod tests {
     use std::string::String;
     use std::vec::Vec;
 
+    use super::super::to_fields::FieldLines;
     use super::*;
 
     const GET: RequestOut<'_> = RequestOut::new("GET", "/", "a");
@@ -602,6 +603,14 @@ mod tests {
             assert_eq!(say(&mut Http1Client::new(), whole).unwrap_err(), Code::InvalidText);
             let head = Message::Head(request, None);
             assert_eq!(say(&mut Http1Client::new(), head).unwrap_err(), Code::InvalidText);
+        }
+        let lines = FieldLines::new(b"a: b\r\nHOST: b\r\n").expect("whole lines");
+        let fields: [&dyn ToFields; 5] =
+            [&("Host", "b"), &("connection", "close"), &[("host", "b")], &lines, &("a", "b\r\nhost: c")];
+        for fields in fields {
+            let request = RequestOut { fields, ..GET };
+            let whole = Message::Whole(request, Content::Bytes(b""));
+            assert_eq!(say(&mut Http1Client::new(), whole).unwrap_err(), Code::InvalidText);
         }
         let split = RequestOut { upgrade: "x\r\ny: z", ..GET };
         let error = say(&mut Http1Client::new(), Message::Whole(split, Content::Bytes(b""))).unwrap_err();

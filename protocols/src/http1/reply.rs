@@ -139,8 +139,8 @@ impl<'a, F: ToFields> Reply<'a, F> {
         self
     }
 
-    /// One more field. What the codec says itself (`Content-Length`, `Transfer-Encoding`, `Connection`, `Date`) is not
-    /// to be said here.
+    /// One more field. What the codec says itself is not to be said here: `Date`; and `Content-Length`,
+    /// `Transfer-Encoding` and `Connection`, which are refused. To close the connection: [`close`](Self::close).
     #[must_use]
     pub fn field<V: Display>(self, name: &'static str, value: V) -> Reply<'a, With<F, (&'static str, V)>> {
         self.fields((name, value))

@@ -21,12 +21,26 @@ pub trait ToFields {
 /// Where [`ToFields`] are written.
 pub struct FieldWriter<'a, 'o> {
     out: &'a mut Outbox<'o>,
+    of: Of,
+}
+
+/// What kind of head the fields are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Any,
+    /// It has its Host already: with two, one hop might go by the one and the next by the other (RFC 9112, 3.2).
+    Request,
 }
 
 impl<'a, 'o> FieldWriter<'a, 'o> {
     /// Writes to `out`: for who wants to know what fields there are before they are sent.
     pub fn new(out: &'a mut Outbox<'o>) -> Self {
-        Self { out }
+        Self { out, of: Of::Any }
+    }
+
+    /// Writes to `out` what stands in a request behind its Host.
+    pub(super) fn of_request(out: &'a mut Outbox<'o>) -> Self {
+        Self { out, of: Of::Request }
     }
 
     /// Writes one field.
@@ -34,7 +48,7 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn field(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        check_name(name)?;
+        check_name(name, self.of)?;
         check_value(value)?;
         put_field(name, value, self.out)
     }
@@ -45,7 +59,7 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// As for [`ToFields::put`].
     pub fn parts(&mut self, name: &str, parts: &[&[u8]]) -> Result<()> {
         let is_value = parts.iter().all(|part| part.iter().all(|byte| is_value_byte(*byte)));
-        check_name(name)?;
+        check_name(name, self.of)?;
         if !is_value {
             return Err(unsayable());
         }
@@ -57,6 +71,10 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
 
     /// Writes field lines as a writer has written them before.
     pub(super) fn lines(&mut self, lines: &[u8]) -> Result<()> {
+        let has_host = |line: &[u8]| line.get(..5).is_some_and(|front| front.eq_ignore_ascii_case(b"host:"));
+        if self.of == Of::Request && lines.split(|byte| *byte == b'\n').any(has_host) {
+            return Err(unsayable());
+        }
         self.out.put(lines)
     }
 
@@ -65,7 +83,7 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn display(&mut self, name: &str, value: &dyn fmt::Display) -> Result<()> {
-        check_name(name)?;
+        check_name(name, self.of)?;
         self.out.put(name.as_bytes())?;
         self.out.put(b": ")?;
         let mut text = ValueText { out: self.out, error: None };
@@ -100,7 +118,7 @@ impl<'a> FieldLines<'a> {
         while !rest.is_empty() {
             let (line, tail) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'\r')?)?;
             let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
-            check_name(core::str::from_utf8(name).ok()?).ok()?;
+            check_name(core::str::from_utf8(name).ok()?, Of::Any).ok()?;
             value.iter().all(|byte| is_value_byte(*byte)).then_some(())?;
             rest = tail.strip_prefix(b"\r\n")?;
         }
@@ -146,15 +164,18 @@ const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Refuses what is no name, and the fields that say where a message ends: only the codec knows, and two of them would be
-/// understood in two ways (RFC 9112, 6.3).
-fn check_name(name: &str) -> Result<()> {
-    let frames = match name.len() {
+/// Refuses what is no name, and the fields that say where a message ends and whether another follows: only the codec
+/// knows, and two of them would be understood in two ways (RFC 9112, 6.3). Options of the connection also name fields that
+/// the next hop is to take away.
+fn check_name(name: &str, of: Of) -> Result<()> {
+    let is_codecs = match name.len() {
+        4 if of == Of::Request => name.eq_ignore_ascii_case("host"),
+        10 => name.eq_ignore_ascii_case("connection"),
         14 => name.eq_ignore_ascii_case("content-length"),
         17 => name.eq_ignore_ascii_case("transfer-encoding"),
         _ => false,
     };
-    match !frames && !name.is_empty() && name.bytes().all(|byte| is(byte, TOKEN)) {
+    match !is_codecs && !name.is_empty() && name.bytes().all(|byte| is(byte, TOKEN)) {
         true => Ok(()),
         false => Err(unsayable()),
     }
@@ -314,7 +335,7 @@ mod tests {
             assert_eq!(written(&[("name", value)], 256).expect_err("illegal"), Code::InvalidText);
             assert_eq!(written(&("name", value), 256).expect_err("illegal"), Code::InvalidText);
         }
-        for name in ["", "a b", "a:", "a\n", "ü", "Content-Length", "transfer-encoding"] {
+        for name in ["", "a b", "a:", "a\n", "ü", "Content-Length", "transfer-encoding", "Connection"] {
             assert_eq!(written(&[(name, "v")], 256).expect_err("illegal"), Code::InvalidText);
             assert_eq!(written(&(name, 1), 256).expect_err("illegal"), Code::InvalidText);
         }
