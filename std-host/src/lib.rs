@@ -53,6 +53,7 @@ mod pool;
 mod roster;
 mod server;
 mod tcp;
+mod ticks;
 mod timers;
 mod worker;
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use netloom_core::{Code, Error, Result, Transport};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 /// A TCP connection. Nagle's algorithm is off: sessions write whole batches themselves.
@@ -42,14 +42,12 @@ fn fault(error: &io::Error, otherwise: Code) -> Error {
 impl Transport for Tcp {
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        let poll = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
-        poll.map_ok(|()| buf.filled().len()).map_err(|error| fault(&error, Code::ReceiveFailed))
+        system::poll_read(&mut self.stream, cx, buf).map_err(|error| fault(&error, Code::ReceiveFailed))
     }
 
     #[inline]
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf).map_err(|error| fault(&error, Code::SendFailed))
+        system::poll_write(&mut self.stream, cx, buf).map_err(|error| fault(&error, Code::SendFailed))
     }
 
     #[inline]
@@ -68,5 +66,114 @@ impl Transport for Tcp {
 
     fn peer(&self) -> Option<SocketAddr> {
         self.stream.peer_addr().ok()
+    }
+}
+
+/// The system is asked first, and tokio only if there is nothing to be done: half the instructions. What tokio's own
+/// reads and writes see to is seen to here: its budget, without which a session that always finds something to do would
+/// keep the others waiting, and that a read or write which comes short has emptied or filled the socket.
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io;
+    use std::task::{Context, Poll, ready};
+
+    use rustix::net::{RecvFlags, SendFlags, recv, send};
+    use tokio::io::Interest;
+    use tokio::net::TcpStream;
+    use tokio::task::coop;
+
+    #[inline]
+    pub(super) fn poll_read(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        loop {
+            let read = attempt(stream, Interest::READABLE, buf.len(), |stream| {
+                recv(stream, &mut *buf, RecvFlags::empty()).map(|(_, n)| n)
+            });
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.poll_read_ready(cx))?;
+                }
+                read => {
+                    budget.made_progress();
+                    return Poll::Ready(read);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn poll_write(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        loop {
+            let written = attempt(stream, Interest::WRITABLE, buf.len(), |stream| {
+                send(stream, buf, SendFlags::NOSIGNAL)
+            });
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.poll_write_ready(cx))?;
+                }
+                written => {
+                    budget.made_progress();
+                    return Poll::Ready(written);
+                }
+            }
+        }
+    }
+
+    /// Does `io` if the stream is ready for it as far as tokio knows.
+    #[inline]
+    fn attempt(
+        stream: &TcpStream,
+        interest: Interest,
+        wanted: usize,
+        io: impl FnOnce(&TcpStream) -> rustix::io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut short = 0;
+        let done = stream.try_io(interest, || match io(stream)? {
+            // This has tokio note that the stream is not ready any more, unless it was woken meanwhile.
+            n if 0 < n && n < wanted => {
+                short = n;
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            n => Ok(n),
+        });
+        if short > 0 { Ok(short) } else { done }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+    use tokio::net::TcpStream;
+
+    #[inline]
+    pub(super) fn poll_read(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        Pin::new(stream).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+    }
+
+    #[inline]
+    pub(super) fn poll_write(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(stream).poll_write(cx, buf)
     }
 }

@@ -7,13 +7,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use netloom_core::Instant;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant as TokioInstant, sleep_until};
+
+use crate::ticks::Ticks;
 
 pub(crate) struct Timers {
     epoch: TokioInstant,
@@ -23,30 +23,19 @@ pub(crate) struct Timers {
     numbers: Cell<u64>,
     /// What is due first has changed.
     sooner: Notify,
-    /// The time when it was last asked for.
-    told: Cell<Instant>,
-    /// How often it was told since.
-    tellings: Cell<u32>,
-    /// The thread has slept since.
-    slept: Arc<AtomicBool>,
+    /// Since the epoch.
+    ticks: Ticks,
 }
 
-/// So many sessions are told the same time before the system is asked again, unless the thread sleeps. A clock that is
-/// cold in the cache costs as much as a hundred instructions, and time-outs are in milliseconds.
-const TELLINGS_MAX: u32 = 32;
-
 impl Timers {
-    /// `slept` is to be set whenever the thread may have slept.
-    pub(crate) fn new(slept: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             epoch: TokioInstant::now(),
+            ticks: Ticks::new(),
             waiting: RefCell::default(),
             reached: Cell::default(),
             numbers: Cell::default(),
             sooner: Notify::new(),
-            told: Cell::default(),
-            tellings: Cell::new(TELLINGS_MAX),
-            slept,
         }
     }
 
@@ -57,28 +46,14 @@ impl Timers {
 
     /// The time, exactly.
     pub(crate) fn now(&self) -> Instant {
-        self.ask()
+        let elapsed = self.epoch.elapsed();
+        Instant::from_micros(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()))
     }
 
-    /// The time, which may be as old as the last [`TELLINGS_MAX`] tellings: earlier by what the sessions have worked
-    /// since without letting the thread sleep.
+    /// The time as of the system's last tick, some milliseconds ago at most: cheaper.
     #[inline]
     pub(crate) fn recently(&self) -> Instant {
-        if self.tellings.get() >= TELLINGS_MAX || self.slept.load(Relaxed) {
-            self.ask();
-        }
-        self.tellings.set(self.tellings.get() + 1);
-        self.told.get()
-    }
-
-    /// Asks the system for the time.
-    fn ask(&self) -> Instant {
-        self.slept.store(false, Relaxed);
-        self.tellings.set(0);
-        let elapsed = self.epoch.elapsed();
-        let now = Instant::from_micros(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()));
-        self.told.set(now);
-        now
+        Instant::from_micros(self.ticks.micros())
     }
 
     /// Wakes whoever is due, for ever.
@@ -99,7 +74,7 @@ impl Timers {
     }
 
     fn wake_due(&self) {
-        let now = self.ask();
+        let now = self.now();
         self.reached.set(now);
         let later = self.waiting.borrow_mut().split_off(&(now, u64::MAX));
         let due = self.waiting.replace(later);
@@ -190,7 +165,7 @@ mod tests {
     fn run<F: Future>(test: impl FnOnce(Rc<Timers>) -> F) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
-            let timers = Rc::new(Timers::new(Arc::default()));
+            let timers = Rc::new(Timers::new());
             tokio::select! {
                 () = timers.run() => unreachable!("timers run for ever"),
                 _ = test(timers.clone()) => {}
@@ -229,21 +204,6 @@ mod tests {
                 until(&mut timer, base.as_micros() / 1_000_000 + seconds).await;
             }
         });
-    }
-
-    #[test]
-    fn the_system_is_asked_again_after_a_sleep_and_after_many_tellings() {
-        let slept = Arc::new(AtomicBool::new(false));
-        let timers = Timers::new(slept.clone());
-        let first = timers.recently();
-        std::thread::sleep(Duration::from_millis(1));
-        assert_eq!(timers.recently(), first);
-        slept.store(true, Relaxed);
-        let second = timers.recently();
-        assert!(second > first);
-        std::thread::sleep(Duration::from_millis(1));
-        let told: Vec<_> = (0..TELLINGS_MAX).map(|_| timers.recently()).collect();
-        assert!(told[0] == second && told[31] > second && timers.now() > told[31], "{told:?}");
     }
 
     #[test]

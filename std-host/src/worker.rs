@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, Waker};
 
@@ -210,20 +210,11 @@ where
 {
     /// Runs until the server stops and all sessions have ended.
     pub(crate) fn run(self) -> Tally {
-        crate::http::tells_when_it_wakes();
         let ready = self.ready.clone();
         // Whoever started the worker waits for the word; if it does not, nobody needs to know.
-        let slept = Arc::new(AtomicBool::new(true));
-        let wake = slept.clone();
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .on_thread_unpark(move || {
-                wake.store(true, Relaxed);
-                crate::http::woke();
-            })
-            .build_local(LocalOptions::default());
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(self.work(slept)).unwrap_or_else(|error| {
+            Ok(runtime) => runtime.block_on(self.work()).unwrap_or_else(|error| {
                 let _ = ready.send(Err(error));
                 Tally::default()
             }),
@@ -234,12 +225,12 @@ where
         }
     }
 
-    async fn work(mut self, slept: Arc<AtomicBool>) -> io::Result<Tally> {
+    async fn work(mut self) -> io::Result<Tally> {
         // A queue holds a whole unit: the message and its framing.
         let largest = self.options.message_max.saturating_add(64);
         let (reading, writing) = Pool::lenders(largest, self.buffers_max);
         let local = Rc::new(Local {
-            timers: Timers::new(slept),
+            timers: Timers::new(),
             reading,
             writing,
             roster: Roster::default(),

@@ -61,7 +61,6 @@ pub use client::{Body, Client, ClientBuilder, ClientError, RequestBody, RequestB
 pub use compress::{Compression, compress};
 pub use cors::{Cors, cors};
 pub use date::now as date;
-pub(crate) use date::{tells_when_it_wakes, woke};
 #[cfg(feature = "compression")]
 pub use decompress::{Decoded, decoded, decompress};
 pub use fields::with_fields;
