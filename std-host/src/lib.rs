@@ -43,6 +43,7 @@
 
 mod address;
 mod admission;
+mod alarm;
 mod client;
 mod clock;
 mod heap;

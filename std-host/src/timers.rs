@@ -1,6 +1,6 @@
 //! A worker's timers: when which session wants to be woken.
 //!
-//! One ordered map and one tokio timer for all sessions, instead of a timer each: a session's wait touches the map
+//! One ordered map and one alarm for all sessions, instead of a timer each: a session's wait touches the map
 //! only if it must be woken earlier than it is already to be. Waking too early is harmless, it asks again; that is
 //! what makes the map rarely touched: time-outs mostly move away while a session is busy.
 
@@ -11,8 +11,9 @@ use std::task::{Context, Poll, Waker};
 
 use netloom_core::Instant;
 use tokio::sync::Notify;
-use tokio::time::{Duration, Instant as TokioInstant, sleep_until};
+use tokio::time::{Duration, Instant as TokioInstant};
 
+use crate::alarm::Alarm;
 use crate::ticks::Ticks;
 
 pub(crate) struct Timers {
@@ -58,6 +59,7 @@ impl Timers {
 
     /// Wakes whoever is due, for ever.
     pub(crate) async fn run(&self) {
+        let alarm = Alarm::new();
         loop {
             let first = self.waiting.borrow().first_key_value().map(|((at, _), _)| *at);
             let Some(first) = first else {
@@ -67,7 +69,7 @@ impl Timers {
             // Ours are rounded down, tokio's timers have steps of a millisecond.
             let at = self.epoch + Duration::from_micros(first.as_micros() + 1);
             tokio::select! {
-                () = sleep_until(at) => self.wake_due(),
+                () = alarm.until(at) => self.wake_due(),
                 () = self.sooner.notified() => {}
             }
         }
