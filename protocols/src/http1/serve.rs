@@ -1,6 +1,6 @@
 //! One connection: request after request, until one side ends it or it becomes something else.
 
-use netloom_core::{Code, Error, Platform, Result, Session};
+use netloom_core::{Code, Error, Link, Platform, Result, Session};
 
 use super::head::RequestHead;
 use super::reply::Sent;
@@ -52,7 +52,23 @@ pub async fn serve<P: Platform>(
 /// # Errors
 /// What ended the session.
 pub async fn next<P: Platform>(session: &mut Session<P, Http1>) -> Result<Option<RequestHead>> {
-    match session.find().await? {
+    let found = session.find().await?;
+    held(session, found)
+}
+
+/// [`next`], if it is here already; `None` if it must be waited for, or the session has ended.
+///
+/// # Errors
+/// What ended the session.
+pub fn next_already<P: Platform>(session: &mut Session<P, Http1>) -> Result<Option<RequestHead>> {
+    let found = Link::found_already(session);
+    held(session, found)
+}
+
+/// Holds the head that was found.
+#[inline]
+fn held<P: Platform>(session: &mut Session<P, Http1>, found: Option<Found>) -> Result<Option<RequestHead>> {
+    match found {
         Some(Found::Head(head)) => {
             session.hold();
             if session.is_stopping() {

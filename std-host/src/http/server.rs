@@ -1,8 +1,8 @@
 //! Servers of HTTP.
 
-use netloom_core::Result;
+use netloom_core::{Error, Result};
 
-use super::{Http1, Request, Sent, answer, finish, next};
+use super::{Http1, Request, Sent, answer, finish, next, next_already};
 use crate::server::{Builder, Server, StartError};
 use crate::worker::ServerSession;
 
@@ -33,13 +33,23 @@ impl Builder {
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static,
     {
         self.start(codec, async move |session: &mut ServerSession<Http1>| {
-            while let Some(head) = next(session).await? {
-                // A connection that waits for a request does not keep room for answering it.
-                let exchange = Box::pin(async {
-                    answer(session, head, &app).await?;
-                    finish(session).await
+            while let Some(mut head) = next(session).await? {
+                // A connection that waits for a request does not keep room for answering it. What came with a request
+                // is answered in the same room.
+                let (session, app) = (&mut *session, &app);
+                let exchanges = Box::pin(async move {
+                    loop {
+                        answer(session, head, app).await?;
+                        if !finish(session).await? {
+                            return Ok::<_, Error>(false);
+                        }
+                        match next_already(session)? {
+                            Some(next) => head = next,
+                            None => return Ok(true),
+                        }
+                    }
                 });
-                if !exchange.await? {
+                if !exchanges.await? {
                     break;
                 }
             }
