@@ -177,7 +177,7 @@ pub(super) fn of_response(announced: Option<Framing>, status: u16, to: Method) -
 }
 
 /// The flag of a connection option.
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline(always))]
 fn option(name: &[u8]) -> u16 {
     match name.len() {
         5 if is_name(name, b"close") => CLOSE,

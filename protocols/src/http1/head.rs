@@ -375,7 +375,7 @@ fn parse_response(input: &[u8], to: Method, limits: &HeadLimits) -> Parsed<(usiz
     Ok((usize::from(fields_end) + CRLF.len(), head))
 }
 
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline(always))]
 fn flags(meaning: &Meaning, version: Version) -> u8 {
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     flag(meaning.keep_alive(version), KEEP_ALIVE)
@@ -470,29 +470,30 @@ fn expect<const N: usize>(octets: &[u8], front: &[u8; N]) -> Parsed<()> {
 #[inline]
 pub(super) fn field_lines(input: &[u8], start: usize, max: usize, meaning: &mut Meaning) -> Parsed<usize> {
     let mut ends = Values::new(input, start);
-    let mut lines = input.get(start..).ok_or(Stop::Incomplete)?;
-    let mut left = max;
+    let (mut at, mut left) = (start, max);
     loop {
-        let name_len = octets::token(lines);
-        let Some((name, [b':', value @ ..])) = lines.split_at_checked(name_len) else {
-            return match lines.first_chunk() {
-                Some(front) if front == CRLF => Ok(input.len() - lines.len()),
-                _ => Err(no_field(lines, name_len)),
-            };
+        let line = input.get(at..).ok_or(Stop::Incomplete)?;
+        if line.first_chunk() == Some(CRLF) {
+            return Ok(at);
+        }
+        let name_len = octets::token(line);
+        let Some((name, [b':', value @ ..])) = line.split_at_checked(name_len) else {
+            return Err(no_field(line, name_len));
         };
-        let at = input.len() - value.len();
-        let Some((value, rest)) = value.split_at_checked(ends.end(at) - at) else {
+        let start = at + name_len + 1;
+        let end = ends.end(start);
+        let Some((value, rest)) = value.split_at_checked(end - start) else {
             return Err(Stop::Incomplete);
         };
-        match rest.split_first_chunk() {
-            Some((end, rest)) if end == CRLF => lines = rest,
-            _ => return Err(no_end(rest)),
+        if rest.first_chunk() != Some(CRLF) {
+            return Err(no_end(rest));
         }
         if name.is_empty() {
             return Err(MALFORMED.into());
         }
         left = left.checked_sub(1).ok_or(HEAD_TOO_LARGE)?;
         meaning.field(name, value)?;
+        at = end + CRLF.len();
     }
 }
 

@@ -155,9 +155,9 @@ pub(super) fn is_name(octets: &[u8], lower: &[u8]) -> bool {
 }
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(super) use sse2::{Values, path, target, token};
+pub(super) use sse2::{Values, host, is_value, path, target, token};
 #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-pub(super) use words::{Values, path, target, token};
+pub(super) use words::{Values, host, is_value, path, target, token};
 
 /// Sixteen octets at a time, and values by blocks of 64.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -231,6 +231,50 @@ mod sse2 {
         front(octets, stops, super::path_run)
     }
 
+    /// Octets of a registered name or an IPv4 address at the front.
+    #[inline]
+    pub(in super::super) fn host(octets: &[u8]) -> usize {
+        let chunk = load_unaligned_m128i(&padded(octets));
+        let within = |chunk, first: u8, last: u8| {
+            let offset = sub_i8_m128i(chunk, set_splat_i8_m128i(first as i8));
+            cmp_eq_mask_i8_m128i(min_u8_m128i(offset, set_splat_i8_m128i((last - first) as i8)), offset)
+        };
+        // Nearly all are letters, digits, dots and hyphens.
+        let letters = within(bitor_m128i(chunk, set_splat_i8_m128i(0x20)), b'a', b'z');
+        let others = bitor_m128i(within(chunk, b'0', b'9'), within(chunk, b'-', b'.'));
+        let len = ((!mask(bitor_m128i(letters, others))).trailing_zeros() as usize).min(octets.len());
+        match octets.get(len) {
+            None | Some(b':') => len,
+            Some(_) => len + super::run(&octets[len..], super::HOST),
+        }
+    }
+
+    /// The first sixteen octets, and zeros if there are fewer.
+    #[inline]
+    fn padded(octets: &[u8]) -> [u8; 16] {
+        match (octets.first_chunk(), octets.first_chunk(), octets.last_chunk()) {
+            (Some(chunk), _, _) => *chunk,
+            (None, Some(front), Some(back)) => {
+                // From eight on: without a call to copy.
+                let back = u64::from_le_bytes(*back);
+                let behind = back.checked_shr((16 - octets.len()) as u32 * 8).unwrap_or(0);
+                (u128::from(behind) << 64 | u128::from(u64::from_le_bytes(*front))).to_le_bytes()
+            }
+            _ => core::array::from_fn(|place| octets.get(place).copied().unwrap_or_default()),
+        }
+    }
+
+    /// Whether these are octets of a value, all of them.
+    #[inline]
+    pub(in super::super) fn is_value(octets: &[u8]) -> bool {
+        let Some(last) = octets.last_chunk() else { return super::run(octets, super::VALUE) == octets.len() };
+        let (chunks, _) = octets.as_chunks::<16>();
+        let stops =
+            chunks.iter().fold(chunk_stops(last), |stops, chunk| bitor_m128i(stops, chunk_stops(chunk)));
+        // HTAB stops too, and is rare.
+        mask(stops) == 0 || super::run(octets, super::VALUE) == octets.len()
+    }
+
     /// Where values end. Asked from front to back.
     #[derive(Clone, Copy, Debug)]
     pub(in super::super) struct Values<'a> {
@@ -297,12 +341,16 @@ mod sse2 {
     #[inline]
     fn block_stops(block: &[u8; BLOCK]) -> u64 {
         let (chunks, _) = block.as_chunks::<16>();
-        chunks.iter().rev().fold(0, |stops, chunk| {
-            let chunk = load_unaligned_m128i(chunk);
-            let low = cmp_eq_mask_i8_m128i(min_u8_m128i(chunk, set_splat_i8_m128i(0x1f)), chunk);
-            let delete = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(0x7f));
-            stops << 16 | u64::from(mask(bitor_m128i(low, delete)))
-        })
+        chunks.iter().rev().fold(0, |stops, chunk| stops << 16 | u64::from(mask(chunk_stops(chunk))))
+    }
+
+    /// What is no part of a value, and HTAB.
+    #[inline]
+    fn chunk_stops(chunk: &[u8; 16]) -> m128i {
+        let chunk = load_unaligned_m128i(chunk);
+        let low = cmp_eq_mask_i8_m128i(min_u8_m128i(chunk, set_splat_i8_m128i(0x1f)), chunk);
+        let delete = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(0x7f));
+        bitor_m128i(low, delete)
     }
 }
 
@@ -325,6 +373,16 @@ mod words {
     /// Octets of a path at the front, behind which there is a query or a space.
     pub(in super::super) fn path(octets: &[u8]) -> usize {
         super::path_run(octets)
+    }
+
+    /// Octets of a registered name or an IPv4 address at the front.
+    pub(in super::super) fn host(octets: &[u8]) -> usize {
+        super::run(octets, super::HOST)
+    }
+
+    /// Whether these are octets of a value, all of them.
+    pub(in super::super) fn is_value(octets: &[u8]) -> bool {
+        Values::new(octets, 0).end(0) == octets.len()
     }
 
     /// Where values end.
@@ -392,6 +450,13 @@ mod tests {
                 let path_ends = if matches!(octet, b' ' | b'?') { place } else { octets.len() };
                 assert_eq!(path(&octets), path_ends, "path {octet:#x} at {place}");
                 assert_eq!(words::path(&octets), path_ends);
+                for len in [place, place + 1, octets.len()] {
+                    let octets = &octets[..len];
+                    assert_eq!(host(octets), ends(HOST).min(len), "host {octet:#x} at {place}");
+                    assert_eq!(words::host(octets), ends(HOST).min(len));
+                    let is_value = ends(VALUE) >= len;
+                    assert_eq!(is_value_of(octets), (is_value, is_value), "{octet:#x} at {place} of {len}");
+                }
                 for start in [0, place.saturating_sub(3), place] {
                     assert_eq!(Values::new(&octets, start).end(start), ends(VALUE), "{octet:#x} at {place}");
                     assert_eq!(words::Values::new(&octets, start).end(start), ends(VALUE));
@@ -399,6 +464,10 @@ mod tests {
             }
             octets[place] = b'a';
         }
+    }
+
+    fn is_value_of(octets: &[u8]) -> (bool, bool) {
+        (is_value(octets), words::is_value(octets))
     }
 
     #[test]

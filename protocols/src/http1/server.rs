@@ -365,6 +365,7 @@ impl Http1 {
     }
 
     /// Status line and date.
+    #[cfg_attr(target_pointer_width = "64", inline)]
     fn put_front(&self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
         match self.date.and_then(|date| date()) {
             Some(date) if status == 200 => {

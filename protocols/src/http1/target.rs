@@ -4,7 +4,7 @@ use netloom_core::Result;
 
 use super::head::MALFORMED;
 use super::method::Method;
-use super::octets::{self, HOST};
+use super::octets;
 
 /// Refuses a target whose form does not go with the method.
 #[inline]
@@ -54,7 +54,7 @@ pub(super) fn is_host(authority: &[u8]) -> bool {
 /// Octets of the host in front of the port; 0 if it is malformed.
 fn host_len(authority: &[u8]) -> usize {
     let [b'[', address @ ..] = authority else {
-        return authority.iter().position(|octet| !octets::is(*octet, HOST)).unwrap_or(authority.len());
+        return octets::host(authority);
     };
     match address
         .iter()

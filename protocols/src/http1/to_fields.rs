@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use netloom_core::{Code, Error, Fault, Outbox, Result};
 
-use super::octets::{TOKEN, Values, is};
+use super::octets::{TOKEN, is, is_value};
 
 /// Header fields that are to be sent: a pair, an array or slice of pairs, `()` for none, or several in a tuple.
 ///
@@ -58,9 +58,9 @@ impl<'a, 'o> FieldWriter<'a, 'o> {
     /// # Errors
     /// As for [`ToFields::put`].
     pub fn parts(&mut self, name: &str, parts: &[&[u8]]) -> Result<()> {
-        let is_value = parts.iter().all(|part| part.iter().all(|byte| is_value_byte(*byte)));
+        let are_values = parts.iter().all(|part| part.iter().all(|byte| is_value_byte(*byte)));
         check_name(name, self.of)?;
-        if !is_value {
+        if !are_values {
             return Err(unsayable());
         }
         self.out.put(name.as_bytes())?;
@@ -183,7 +183,7 @@ fn check_name(name: &str, of: Of) -> Result<()> {
 
 /// Refuses a value that would end its line.
 pub(super) fn check_value(value: &[u8]) -> Result<()> {
-    if Values::new(value, 0).end(0) == value.len() { Ok(()) } else { Err(unsayable()) }
+    if is_value(value) { Ok(()) } else { Err(unsayable()) }
 }
 
 /// A field whose name and value are known to be legal.
