@@ -248,6 +248,12 @@ impl<S: Storage> Inbox<S> {
         (held, &mut rest[self.gap..])
     }
 
+    /// Whether nothing is filled.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.len() == self.held + self.gap
+    }
+
     #[inline]
     pub(crate) fn filled(&mut self) -> &mut [u8] {
         let start = self.held + self.gap;

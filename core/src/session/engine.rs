@@ -21,12 +21,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// came together. Whatever else it finds, [`poll_event`](Self::poll_event) goes on with.
     #[inline]
     pub(super) fn event_already(&mut self, rx: &mut Inbox<P::Storage>) -> Option<Located<C::Found>> {
-        while C::REPLY_MAX == 0 && self.state == State::Open {
-            let input = rx.filled();
-            if input.is_empty() {
-                break;
-            }
-            match self.codec.decode(input, &mut Outbox::new(&mut [], &mut 0)) {
+        while C::REPLY_MAX == 0 && self.state == State::Open && !rx.is_empty() {
+            match self.codec.decode(rx.filled(), &mut Outbox::new(&mut [], &mut 0)) {
                 Ok(Step::NeedInput) => break,
                 step => {
                     if let Some(located) = self.settle(rx, step) {
@@ -130,7 +126,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         rx: &mut Inbox<P::Storage>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<Step<C::Found>>>> {
-        if !self.codec.under_way() && rx.filled().is_empty() {
+        if rx.is_empty() && !self.codec.under_way() {
             return Poll::Ready(Ok(Ok(Step::NeedInput)));
         }
         loop {
@@ -168,7 +164,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             drained => drained.is_pending(),
         };
-        let waiting = !rx.filled().is_empty();
+        let waiting = !rx.is_empty();
         let partial = waiting || self.codec.under_way();
         if self.peer_finished {
             match partial {

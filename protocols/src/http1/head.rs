@@ -123,6 +123,7 @@ const UPGRADE: u8 = 1 << 2;
 /// assert_eq!(head.fields(input).get("host"), Some(&b"example.com"[..]));
 /// # Ok::<(), netloom_core::Error>(())
 /// ```
+#[inline]
 pub fn request(input: &[u8], limits: &HeadLimits) -> Result<Option<(usize, RequestHead)>> {
     let (part, is_cut) = within(input, limits);
     match parse_request(part, limits) {
@@ -323,6 +324,7 @@ fn too_large(part: &[u8]) -> Error {
     if octets::line_feed(line).is_some() { HEAD_TOO_LARGE } else { TARGET_TOO_LONG }
 }
 
+#[cfg_attr(target_pointer_width = "64", inline(always))]
 fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHead)> {
     let start = empty_line(input)?;
     let line = &input[start..];

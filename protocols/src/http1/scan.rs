@@ -39,6 +39,7 @@ impl Scan {
     ///
     /// # Errors
     /// As there.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub fn request(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Option<(usize, RequestHead)>> {
         self.parse(input, limits, |input| request(input, limits))
     }

@@ -1,5 +1,7 @@
 //! One connection: request after request, until one side ends it or it becomes something else.
 
+use core::future::poll_fn;
+
 use netloom_core::{Code, Error, Link, Platform, Result, Session};
 
 use super::head::RequestHead;
@@ -32,17 +34,23 @@ pub async fn serve<P: Platform>(
     session: &mut Session<P, Http1>,
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
-    while let Some(head) = next(session).await? {
+    loop {
+        let head = match next_already(session)? {
+            Some(head) => head,
+            None => match next(session).await? {
+                Some(head) => head,
+                None => return Ok(()),
+            },
+        };
         let route = head.path_range(session.held());
         let answered = app(Request::new(session, head, route)).await;
         if let Some(error) = unanswered(session, answered) {
             make_good(session, head, error).await?;
         }
         if !finish(session).await? {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// The next request's head, which is held from here on; `None` when the session has ended in order.
@@ -52,7 +60,7 @@ pub async fn serve<P: Platform>(
 /// # Errors
 /// What ended the session.
 pub async fn next<P: Platform>(session: &mut Session<P, Http1>) -> Result<Option<RequestHead>> {
-    let found = session.find().await?;
+    let found = poll_fn(|cx| session.poll_find(cx)).await?;
     held(session, found)
 }
 

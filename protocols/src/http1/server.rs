@@ -350,6 +350,7 @@ impl Http1 {
         }
     }
 
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     fn put_head(&self, head: &ResponseHead<'_>, persists: bool, out: &mut Outbox<'_>) -> Result<()> {
         self.put_front(head.status, out)?;
         match (persists, self.version) {
