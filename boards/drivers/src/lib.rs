@@ -11,6 +11,7 @@
 //! | [`registers`] | memory-mapped registers, read and written |
 //! | [`executor`] | the main loop: run what is ready, then sleep |
 //! | [`network`] | the address: by DHCP, or fixed when building |
+//! | `routines` | what the compiler calls by name: copying, filling and dividing |
 //! | [`console`] | a line of text and an exit code for QEMU or a debugger; what a panic does |
 //!
 //! Nothing here allocates, and no module knows a board: addresses, interrupt numbers and clock frequencies are
@@ -27,5 +28,6 @@ pub mod interrupts;
 pub mod lan9118;
 pub mod network;
 pub mod registers;
+mod routines;
 pub mod stellaris_enet;
 pub mod systick;
