@@ -24,7 +24,8 @@ pub struct Sender<P: Platform, C> {
     pub(super) transport: P::Transport,
     pub(super) clock: P::Clock,
     pub(super) state: State,
-    pub(super) message_max: usize,
+    /// [`Options::message_max`], as far as it can be told in four bytes.
+    pub(super) message_max: u32,
     pub(super) spans: Spans,
     /// [`Options::lingers`](crate::Options::lingers).
     pub(super) lingers: bool,
@@ -85,7 +86,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             transport,
             clock,
             state: State::Open,
-            message_max: options.message_max,
+            message_max: u32::try_from(options.message_max).unwrap_or(u32::MAX),
             spans: options.timeouts.into(),
             lingers: options.lingers,
             timing: Timing::new(now),
@@ -106,7 +107,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             self.tx.limit() >= D::REPLY_MAX.max(D::GOODBYE_MAX).max(1),
             "the tx queue is too small for the codec's replies"
         );
-        codec.limit(Limits { message: self.message_max, unit, queue: self.tx.limit() });
+        codec.limit(Limits { message: self.message_max as usize, unit, queue: self.tx.limit() });
         Sender {
             tx: self.tx,
             codec,
