@@ -12,7 +12,7 @@
 //! | `frames.rs` | the codec: frames and pieces of frames |
 //! | `carrier.rs` | what a socket is on: an upgraded request, or a session |
 //! | `socket.rs` | whole messages for applications |
-//! | `handshake.rs` | what both sides say to get here |
+//! | `handshake.rs`, `sha1.rs` | what both sides say to get here |
 //! | `accept.rs` | the server's side of that |
 //! | `compression.rs`, `extension.rs` | permessage-deflate (RFC 7692), where a host brings it |
 
@@ -24,6 +24,7 @@ mod frames;
 mod handshake;
 mod header;
 mod mask;
+mod sha1;
 mod socket;
 mod utf8;
 
