@@ -37,11 +37,13 @@ static WEB_MEMORY: ConstStaticCell<Memory<{ WEB.0 }, { WEB.1 }, 1280, 512>> =
 /// Who chats: at most as many as there are sessions. The last kilobytes of what was said are kept.
 type Chat = RefCell<Room<[u8; 1536], [Seat; WEB.0]>>;
 
+/// Nobody's and empty: zeros, which take no flash.
+const fn room() -> Room<[u8; 1536], [Seat; WEB.0]> {
+    Room::new([0; 1536], [const { Seat::EMPTY }; WEB.0])
+}
+
 /// What the pages tell.
-static STATUS: ConstStaticCell<Web<Chat>> = ConstStaticCell::new(Web::new(
-    env!("CARGO_PKG_NAME"),
-    Hub::new(RefCell::new(Room::new([0; 1536], [const { Seat::EMPTY }; WEB.0]))),
-));
+static DEMO: StaticCell<Web<Chat>> = StaticCell::new();
 
 /// What the network stack needs for the sockets.
 pub fn resources() -> &'static mut StackResources<{ SOCKETS + network::SOCKETS }> {
@@ -62,7 +64,7 @@ pub fn start(spawner: Spawner, stack: Stack<'static>) {
     let (sockets, queues) = WEB_MEMORY.take().split();
     let acceptor = &*WEB_ACCEPTOR.init(Acceptor::new(stack, HTTP_PORT, AcceptorOptions::HTTP, sockets));
     spawner.spawn(accept_web(acceptor).expect("spawned here only"));
-    let demo = &*STATUS.take();
+    let demo = &*DEMO.init_with(|| Web::new(env!("CARGO_PKG_NAME"), Hub::new(RefCell::new(room()))));
     for queue in queues {
         spawner.spawn(web(demo, acceptor, queue).expect("there are as many places as sessions"));
     }
