@@ -273,6 +273,7 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Holds `part` of the first `n` filled bytes, behind what is held already, and gives up the rest of them.
+    #[inline]
     pub(crate) fn keep(&mut self, part: core::ops::Range<usize>, n: usize) {
         assert!(part.start <= part.end && part.end <= n, "the event is shorter than that");
         let (start, len) = (self.held + self.gap, part.len());
@@ -287,6 +288,7 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Nothing is held any more.
+    #[inline]
     pub(crate) fn let_go(&mut self) {
         let gone = core::mem::take(&mut self.held) + core::mem::take(&mut self.gap);
         self.queue.consume(gone);

@@ -21,7 +21,7 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::admission::Admission;
 use crate::pool::{Lender, Lent, Pool};
-use crate::roster::Roster;
+use crate::roster::{Roster, Seat};
 use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
 
@@ -153,7 +153,7 @@ impl Local {
 struct Guest {
     local: Rc<Local>,
     address: Option<IpAddr>,
-    seat: Option<u32>,
+    seat: Option<Seat>,
 }
 
 impl Guest {

@@ -20,7 +20,6 @@ use crate::buffer::{Inbox, Room};
 use crate::codec::Codec;
 use crate::error::{Code, Error};
 use crate::platform::{Clock, Platform, Transport};
-use crate::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -78,9 +77,7 @@ impl State {
 impl<P: Platform, C: Codec> Sender<P, C> {
     /// Goes on with the end until it is over.
     pub(super) fn poll_end(&mut self, rx: &mut Inbox<P::Storage>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.end_by == Instant::NEVER {
-            self.end_by = self.clock.now() + self.spans.closing;
-        }
+        self.timing.ends(self.spans.closing, || self.clock.now());
         loop {
             self.state = match self.state {
                 State::Closing(reason) => match self.poll_goodbye(reason, cx) {
@@ -170,7 +167,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// The grace time: past it the connection is cut, and what was queued is lost.
     fn poll_end_by(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.clock.poll_until(self.end_by, cx));
+        ready!(self.clock.poll_until(self.timing.end_by(), cx));
         let undelivered = !self.tx.is_empty();
         self.tx.consume(self.tx.len());
         self.tx.release_if_empty();

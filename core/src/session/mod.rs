@@ -124,6 +124,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     ///
     /// # Panics
     /// If the event has no such part.
+    #[inline]
     pub fn keep(&mut self, part: core::ops::Range<usize>) {
         self.rx.keep(part, core::mem::take(&mut self.lent));
     }
@@ -134,6 +135,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     }
 
     /// Nothing is held any more.
+    #[inline]
     pub fn let_go(&mut self) {
         self.give_up();
         self.rx.let_go();

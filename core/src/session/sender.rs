@@ -39,8 +39,6 @@ pub struct Sender<P: Platform, C> {
     pub(super) stood_still: bool,
     /// The transport was asked whether it is readable, and has woken us since or will.
     pub(super) asked: bool,
-    /// When the end must be over; `NEVER` before it begins.
-    pub(super) end_by: Instant,
     pub(super) lingered: u32,
     /// [`Stats::round_trip`], in microseconds; zero before it is known.
     pub(super) round_trip: u32,
@@ -96,7 +94,6 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             peer_finished: false,
             stood_still: false,
             asked: false,
-            end_by: Instant::NEVER,
             lingered: 0,
             round_trip: 0,
         }
@@ -124,7 +121,6 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             peer_finished: self.peer_finished,
             stood_still: false,
             asked: false,
-            end_by: self.end_by,
             lingered: self.lingered,
             round_trip: self.round_trip,
         }
@@ -268,7 +264,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         match self.state {
             State::Open => {
                 self.state = State::Closing(reason);
-                self.end_by = Instant::NEVER;
+                self.timing.unit_ended(); // there is only the end to be timed from here on
             }
             State::Torn => _ = self.cut(Code::InvalidSession.into()),
             _ => {}

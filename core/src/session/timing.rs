@@ -72,7 +72,8 @@ pub(super) struct Timing {
     heard: bool,
     quiet_since: Instant,
     kept_alive_at: Instant,
-    /// A unit has begun and is not complete; `NEVER` if none has.
+    /// A unit has begun and is not complete; `NEVER` if none has. At the session's end, when that must be over, which
+    /// no unit begins behind.
     unit_since: Instant,
     /// The transport took nothing since then; `NEVER` if it takes.
     stalled_since: Instant,
@@ -134,6 +135,18 @@ impl Timing {
     /// A unit is complete.
     pub(super) fn unit_ended(&mut self) {
         self.unit_since = Instant::NEVER;
+    }
+
+    /// The session ends: by when that must be over is set when this is first said.
+    pub(super) fn ends(&mut self, closing: Span, now: impl FnOnce() -> Instant) {
+        if self.unit_since == Instant::NEVER {
+            self.unit_since = now() + closing;
+        }
+    }
+
+    /// When the end must be over.
+    pub(super) fn end_by(&self) -> Instant {
+        self.unit_since
     }
 
     /// The transport took bytes, or has none to take.
