@@ -59,7 +59,8 @@ impl Meaning {
         Ok(())
     }
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn host(&mut self, value: &[u8]) {
         if self.flags & HOST != 0 || !target::is_host(value) {
             self.flags |= BAD_HOST;

@@ -36,7 +36,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) const NEW: Self = Self { since: Instant::NEVER, waited: 0, came: 0, max: u64::MAX };
+    pub(super) const fn new() -> Self {
+        Self { since: Instant::NEVER, waited: 0, came: 0, max: u64::MAX }
+    }
 
     /// Whether `more` bytes behind those that came are within the limit.
     fn check_length(&self, more: u64) -> Result<()> {
@@ -66,6 +68,7 @@ impl Watch {
 /// A body that is not taken is received and thrown away, or the connection closed if it is long.
 pub struct Request<'a> {
     link: &'a mut (dyn Link<Http1> + 'a),
+    watch: &'a mut Watch,
     head: RequestHead,
     pattern: &'a str,
     /// Where in the head the path lies that routes go by: behind what a [mount](crate::routes) has matched.
@@ -86,8 +89,13 @@ pub struct Whole<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(link: &'a mut (dyn Link<Http1> + 'a), head: RequestHead, route: (u16, u16)) -> Self {
-        Self { link, head, pattern: "", route, fields: &(), coder: None }
+    pub(super) fn new(
+        link: &'a mut (dyn Link<Http1> + 'a),
+        watch: &'a mut Watch,
+        head: RequestHead,
+        route: (u16, u16),
+    ) -> Self {
+        Self { link, watch, head, pattern: "", route, fields: &(), coder: None }
     }
 
     /// The head, to look at.
@@ -227,7 +235,7 @@ impl<'a> Request<'a> {
         }
         // RFC 9110, 7.8: the other protocol begins behind the request, all of it.
         while self.next_piece().await?.is_some() {
-            if self.watch().came > DRAIN_MAX {
+            if self.watch.came > DRAIN_MAX {
                 return Err(Error::new(Code::MessageTooLarge).on_wire(413));
             }
         }
@@ -263,6 +271,7 @@ impl<'a> Request<'a> {
     pub fn with<'b>(&'b mut self, fields: &'b dyn ToFields) -> Request<'b> {
         Request {
             link: &mut *self.link,
+            watch: &mut *self.watch,
             head: self.head,
             pattern: self.pattern,
             route: self.route,
@@ -301,9 +310,8 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Code::MessageTooLarge`] (413).
     pub fn limit_body(&mut self, max: u64) -> Result<()> {
-        let codec = self.link.parts().outlet.codec();
-        codec.watch.max = codec.watch.max.min(max);
-        codec.watch.check_length(codec.body_left().unwrap_or(0))
+        self.watch.max = self.watch.max.min(max);
+        self.watch.check_length(self.link.outlet().state().body_left().unwrap_or(0))
     }
 
     /// Answers what a handler failed with, as [`serve`](super::serve) does: the error's status, or 500, as problem
@@ -368,10 +376,11 @@ impl<'a> Request<'a> {
             None => self.wait().await?,
         };
         let Found::Piece(start, end) = found else { return Ok(None) };
+        let watch = &mut *self.watch;
+        watch.came += u64::from(end - start);
+        watch.check_length(0)?;
         let codec = self.link.outlet().codec();
-        codec.watch.came += u64::from(end - start);
-        codec.watch.check_length(0)?;
-        if codec.watch.is_too_slow() && codec.owes() {
+        if watch.is_too_slow() && codec.owes() {
             // What is still to come would come as slowly.
             codec.end_after_this();
             return Err(Error::new(Code::MessageTimeout).on_wire(408));
@@ -382,19 +391,14 @@ impl<'a> Request<'a> {
     /// What comes next of the body, when it comes. Only this time is the client's: a handler may take its own.
     async fn wait(&mut self) -> Result<Found> {
         let now = self.link.outlet().now();
-        let since = &mut self.watch().since;
+        let since = &mut self.watch.since;
         *since = now.min(*since);
         let found = self.link.find().await?;
         let now = self.link.outlet().now();
-        let watch = self.watch();
-        let since = core::mem::replace(&mut watch.since, Instant::NEVER);
-        watch.waited += now.as_micros().saturating_sub(since.as_micros());
+        let since = core::mem::replace(&mut self.watch.since, Instant::NEVER);
+        self.watch.waited += now.as_micros().saturating_sub(since.as_micros());
         // The session has ended in order inside a body: only this end can have closed it.
         found.ok_or(Code::ConnectionClosed.into())
-    }
-
-    fn watch(&mut self) -> &mut Watch {
-        &mut self.link.outlet().codec().watch
     }
 
     /// Tells a client that waits for permission to go on.

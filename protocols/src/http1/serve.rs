@@ -1,12 +1,13 @@
 //! One connection: request after request, until one side ends it or it becomes something else.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
+use core::task::{Poll, ready};
 
 use netloom_core::{Code, Error, Link, Platform, Result, Session};
 
 use super::head::RequestHead;
 use super::reply::Sent;
-use super::request::{BODY_GRACE, Request};
+use super::request::{BODY_GRACE, Request, Watch};
 use super::server::{DRAIN_MAX, Found, Http1};
 
 /// Answers every request by `app`, until the connection ends.
@@ -43,7 +44,7 @@ pub async fn serve<P: Platform>(
             },
         };
         let route = head.path_range(session.held());
-        let answered = app(Request::new(session, head, route)).await;
+        let answered = app(Request::new(session, &mut Watch::new(), head, route)).await;
         if let Some(error) = unanswered(session, answered) {
             make_good(session, head, error).await?;
         }
@@ -59,9 +60,14 @@ pub async fn serve<P: Platform>(
 ///
 /// # Errors
 /// What ended the session.
-pub async fn next<P: Platform>(session: &mut Session<P, Http1>) -> Result<Option<RequestHead>> {
-    let found = poll_fn(|cx| session.poll_find(cx)).await?;
-    held(session, found)
+pub fn next<P: Platform>(
+    session: &mut Session<P, Http1>,
+) -> impl Future<Output = Result<Option<RequestHead>>> {
+    // Not an async fn, which would keep its argument twice.
+    poll_fn(move |cx| {
+        let found = ready!(session.poll_find(cx))?;
+        Poll::Ready(held(session, found))
+    })
 }
 
 /// [`next`], if it is here already; `None` if it must be waited for, or the session has ended.
@@ -100,7 +106,7 @@ pub async fn answer<P: Platform>(
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
     let route = head.path_range(session.held());
-    let answered = app(Request::new(session, head, route)).await;
+    let answered = app(Request::new(session, &mut Watch::new(), head, route)).await;
     match unanswered(session, answered) {
         Some(error) => make_good(session, head, error).await,
         None => Ok(()),
@@ -128,7 +134,8 @@ async fn make_good<P: Platform>(
     }
     if session.codec().owes() {
         let route = head.path_range(session.held());
-        return Request::new(session, head, route).refuse(error).await.map(drop);
+        let mut watch = Watch::new();
+        return Request::new(session, &mut watch, head, route).refuse(error).await.map(drop);
     }
     // Half an answer is out, or a whole one: only the end of the connection can say so. A status behind a whole one
     // would answer the next request.

@@ -9,7 +9,6 @@ use super::body::{Body, Progress};
 use super::framing::Framing;
 use super::head::{HeadLimits, RequestHead, Version};
 use super::method::Method;
-use super::request::Watch;
 use super::scan::Scan;
 use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
 use super::status::reason;
@@ -55,8 +54,6 @@ pub struct Http1 {
     /// Bytes of content last encoded whole.
     encoded: u32,
     date: Option<fn() -> Option<Date>>,
-    /// Of the request's body.
-    pub(super) watch: Watch,
     ways: Option<&'static Ways>,
     /// What is spoken behind an upgrade.
     pub(crate) frames: Frames<Server>,
@@ -186,7 +183,6 @@ impl Http1 {
             sent: 0,
             encoded: 0,
             date: None,
-            watch: Watch::NEW,
             ways: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
             frames: Frames::new(Server),
         }
@@ -306,7 +302,6 @@ impl Http1 {
             false => Expects::Nothing,
         };
         self.exchange.asked(body.is_some(), head.keep_alive());
-        self.watch = Watch::NEW;
         self.body = body.unwrap_or(Body::Length(0));
         if head.method == Method::Connect {
             return Err(Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(501));

@@ -52,6 +52,7 @@ pub(super) fn is_host(authority: &[u8]) -> bool {
 }
 
 /// Octets of the host in front of the port; 0 if it is malformed.
+#[inline]
 fn host_len(authority: &[u8]) -> usize {
     let [b'[', address @ ..] = authority else {
         return octets::host(authority);
@@ -81,6 +82,10 @@ mod tests {
             "[::1]",
             "[::1]:65535",
             "a_b%20",
+            "a:8",
+            "a:808",
+            "example.com:8080",
+            "a-name-of-more-than-16-octets.example:65535",
         ] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
@@ -89,6 +94,22 @@ mod tests {
             "[::g]", "::1", "é",
         ] {
             assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_made_of_digits_alone() {
+        for place in 0..5 {
+            for octet in 0..=255u8 {
+                let mut host = *b"a:65535";
+                host[2 + place] = octet;
+                assert_eq!(is_host(&host), octet.is_ascii_digit(), "{octet:#x} at {place}");
+                assert_eq!(
+                    is_host(&host[..6]),
+                    place == 4 || octet.is_ascii_digit(),
+                    "{octet:#x} at {place}"
+                );
+            }
         }
     }
 

@@ -182,6 +182,7 @@ fn check_name(name: &str, of: Of) -> Result<()> {
 }
 
 /// Refuses a value that would end its line.
+#[inline]
 pub(super) fn check_value(value: &[u8]) -> Result<()> {
     if is_value(value) { Ok(()) } else { Err(unsayable()) }
 }
