@@ -11,6 +11,8 @@
 //! does something.
 
 use core::cell::{Cell, RefCell};
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
 use core::task::Waker;
 
 use cortex_m::peripheral::syst::SystClkSource;
@@ -33,6 +35,7 @@ time_driver_impl!(static CLOCK: Clock = Clock {
     latest: Mutex::new(Cell::new(0)),
     alarm: Mutex::new(Cell::new(u64::MAX)),
     queue: Mutex::new(RefCell::new(Queue::new())),
+    period: AtomicU32::new(1),
 });
 
 /// The fastest processor for which a millisecond's cycles, times [`MICROS`], fit 32 bits; SysTick's own 24 bits would
@@ -46,7 +49,9 @@ const MAX_FREQUENCY: u32 = u32::MAX / MICROS * 1_000;
 pub fn start(mut timer: SYST, frequency: u32) {
     assert!((1_000_000..=MAX_FREQUENCY).contains(&frequency), "a frequency SysTick cannot use");
     timer.set_clock_source(SystClkSource::Core);
-    timer.set_reload(frequency / 1_000 - 1);
+    let period = frequency / 1_000;
+    CLOCK.period.store(period, Relaxed);
+    timer.set_reload(period - 1);
     timer.clear_current();
     timer.enable_interrupt();
     timer.enable_counter();
@@ -60,6 +65,8 @@ struct Clock {
     /// When the next task wants to be woken.
     alarm: Mutex<Cell<u64>>,
     queue: Mutex<RefCell<Queue>>,
+    /// Cycles in a tick of SysTick. The timer knows it too, but its registers are slower than memory.
+    period: AtomicU32,
 }
 
 impl Clock {
@@ -72,7 +79,7 @@ impl Clock {
             // It may have been read before the counter started over.
             left = SYST::get_current();
         }
-        let period = SYST::get_reload() + 1;
+        let period = self.period.load(Relaxed);
         let passed = (period - 1 - left.min(period - 1)) * MICROS / period;
         let latest = self.latest.borrow(section);
         latest.set(latest.get().max(micros + u64::from(passed)));
