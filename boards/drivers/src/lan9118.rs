@@ -25,8 +25,6 @@ const RX_DATA: Register = Register(0x00);
 const TX_DATA: Register = Register(0x20);
 /// Receive status FIFO: one word for each frame, taken by reading.
 const RX_STATUS: Register = Register(0x40);
-/// Transmit status FIFO: one word for each frame sent, taken by reading.
-const TX_STATUS: Register = Register(0x48);
 /// Interrupt pin: enabled, polarity, driver.
 const IRQ_CFG: Register = Register(0x54);
 /// Interrupts that have come; writing a one acknowledges.
@@ -45,7 +43,7 @@ const TX_CFG: Register = Register(0x70);
 const HW_CFG: Register = Register(0x74);
 /// Frames and bytes in the receive FIFOs.
 const RX_FIFO_INF: Register = Register(0x7c);
-/// Statuses waiting and bytes free in the transmit FIFOs.
+/// Bytes free in the transmit FIFO.
 const TX_FIFO_INF: Register = Register(0x80);
 /// Command to the MAC's own registers, which are not on the bus.
 const MAC_CSR_CMD: Register = Register(0xa4);
@@ -62,7 +60,7 @@ const STORE_AND_FORWARD: u32 = 1 << 20 | 5 << 16;
 const LINE_HIGH: u32 = 1 << 8 | 1 << 4 | 1;
 /// `FIFO_INT`: a transmit level that is never reached, a receive status level of 0: more than none, one frame, counts.
 const ONE_FRAME: u32 = 0x4800_0000;
-/// `TX_CFG`: transmitter on; a full status FIFO does not stop it.
+/// `TX_CFG`: transmitter on; a full status FIFO, which nobody reads, does not stop it.
 const TX_ON: u32 = 1 << 1 | 1 << 2;
 /// `INT_STS`, `INT_EN`: the receive status FIFO is past its level.
 const RSFL: u32 = 1 << 3;
@@ -142,7 +140,14 @@ pub struct Lan9118 {
     buffers: &'static mut Buffers,
     address: [u8; 6],
     link: LinkState,
+    /// Bytes that the transmit FIFO had room for when it was last asked, less what was written since: at least so many.
+    room: usize,
+    /// Frames that the receive FIFO held when it was last asked, less those taken since.
+    waiting: u8,
 }
+
+/// Room for the largest frame with its commands.
+const WHOLE_ROOM: usize = MAX_FRAME + 16;
 
 impl Lan9118 {
     /// Resets the chip and starts receiving. The board enables the interrupt afterwards.
@@ -171,7 +176,7 @@ impl Lan9118 {
         mac.write(MAC_CR, MAC_ON);
         let link = mac.link();
         registers.write(INT_EN, RSFL | PHY_INT);
-        Self { registers, buffers, address: [a, b, c, d, e, f], link }
+        Self { registers, buffers, address: [a, b, c, d, e, f], link, room: 0, waiting: 0 }
     }
 
     /// The hardware address, as the chip loaded it from the board's EEPROM.
@@ -182,10 +187,11 @@ impl Lan9118 {
     /// Takes the next good frame out of the FIFO; its length, if there was one.
     fn take_frame(&mut self) -> Option<usize> {
         loop {
-            let waiting = (self.registers.read(RX_FIFO_INF) >> 16) & 0xff;
-            if waiting == 0 {
-                return None;
+            if self.waiting == 0 {
+                self.registers.write(INT_STS, RSFL);
+                self.waiting = (self.registers.read(RX_FIFO_INF) >> 16) as u8;
             }
+            self.waiting = self.waiting.checked_sub(1)?;
             let status = self.registers.read(RX_STATUS);
             let len = ((status >> 16) & 0x3fff) as usize;
             // Exactly these words: RX_DP_CTRL's fast-forward would save the reads but QEMU's leaks FIFO space.
@@ -196,9 +202,13 @@ impl Lan9118 {
         }
     }
 
-    /// Whether the FIFO has room for the largest frame with its commands.
-    fn has_room(&self) -> bool {
-        (self.registers.read(TX_FIFO_INF) & 0xffff) as usize >= MAX_FRAME + 16
+    /// Whether the FIFO has room for the largest frame with its commands. Registers are slow, so the chip is asked only
+    /// when it may have none.
+    fn has_room(&mut self) -> bool {
+        if self.room < WHOLE_ROOM {
+            self.room = (self.registers.read(TX_FIFO_INF) & 0xffff) as usize;
+        }
+        self.room >= WHOLE_ROOM
     }
 }
 
@@ -213,13 +223,13 @@ impl Driver for Lan9118 {
             cx.waker().wake_by_ref();
             return None;
         }
-        self.registers.write(INT_STS, RSFL);
         let Some(len) = self.take_frame() else {
             self.registers.write(INT_EN, RSFL | PHY_INT);
             return None;
         };
         let Buffers { rx, tx } = &mut *self.buffers;
-        Some((Received { frame: rx, len }, Sending { frame: tx, registers: self.registers }))
+        let sending = Sending { frame: tx, registers: self.registers, room: &mut self.room };
+        Some((Received { frame: rx, len }, sending))
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Sending<'_>> {
@@ -227,7 +237,7 @@ impl Driver for Lan9118 {
             cx.waker().wake_by_ref();
             return None;
         }
-        Some(Sending { frame: &mut self.buffers.tx, registers: self.registers })
+        Some(Sending { frame: &mut self.buffers.tx, registers: self.registers, room: &mut self.room })
     }
 
     /// Asks the PHY only when it has said that something changed: the answer takes some twenty bus accesses, and the
@@ -318,6 +328,7 @@ impl embassy_net_driver::RxToken for Received<'_> {
 pub struct Sending<'a> {
     frame: &'a mut Staging,
     registers: Block,
+    room: &'a mut usize,
 }
 
 impl embassy_net_driver::TxToken for Sending<'_> {
@@ -328,10 +339,7 @@ impl embassy_net_driver::TxToken for Sending<'_> {
         for &word in &self.frame.0[..len.div_ceil(4)] {
             self.registers.write(TX_DATA, word);
         }
-        // Nobody reads the statuses, but they take room.
-        while self.registers.read(TX_FIFO_INF) & 0x00ff_0000 != 0 {
-            self.registers.read(TX_STATUS);
-        }
+        *self.room -= 8 + len.next_multiple_of(4);
         result
     }
 }
