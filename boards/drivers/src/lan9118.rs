@@ -13,6 +13,7 @@
 
 use core::task::Context;
 
+use embassy_net::Runner;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
 use embassy_sync::waitqueue::AtomicWaker;
 
@@ -210,6 +211,12 @@ impl Lan9118 {
         }
         self.room >= WHOLE_ROOM
     }
+}
+
+/// The task that runs the network stack on the chip: here, so that all of it is compiled as this package is, for speed.
+#[embassy_executor::task]
+pub async fn run(mut runner: Runner<'static, Lan9118>) -> ! {
+    runner.run().await
 }
 
 impl Driver for Lan9118 {

@@ -12,6 +12,7 @@
 
 use core::task::Context;
 
+use embassy_net::Runner;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
 use embassy_sync::waitqueue::AtomicWaker;
 
@@ -126,6 +127,12 @@ impl StellarisEnet {
     fn is_sending(&self) -> bool {
         self.registers.read(MACTR) & NEWTX != 0
     }
+}
+
+/// The task that runs the network stack on the controller: here, so that all of it is compiled as this package is, for speed.
+#[embassy_executor::task]
+pub async fn run(mut runner: Runner<'static, StellarisEnet>) -> ! {
+    runner.run().await
 }
 
 impl Driver for StellarisEnet {

@@ -9,10 +9,10 @@
 mod system;
 
 use embassy_executor::Spawner;
-use embassy_net::{Runner, Stack, StackResources};
+use embassy_net::{Stack, StackResources};
 use netloom_board_drivers::frame::Buffers;
 use netloom_board_drivers::interrupts::{Interrupt, Vector};
-use netloom_board_drivers::stellaris_enet::{Port, StellarisEnet};
+use netloom_board_drivers::stellaris_enet::{self, Port, StellarisEnet};
 use netloom_board_drivers::{executor, network, systick};
 use static_cell::ConstStaticCell;
 
@@ -63,11 +63,6 @@ fn start_network<const SOCKETS: usize>(
     let driver = StellarisEnet::new(ETHERNET, address, BUFFERS.take());
     ETHERNET_INTERRUPT.enable();
     let (stack, runner) = embassy_net::new(driver, network::config(), resources, network::seed(address));
-    spawner.spawn(run_network(runner).expect("spawned here only"));
+    spawner.spawn(stellaris_enet::run(runner).expect("spawned here only"));
     stack
-}
-
-#[embassy_executor::task]
-async fn run_network(mut runner: Runner<'static, StellarisEnet>) -> ! {
-    runner.run().await
 }

@@ -7,10 +7,10 @@
 #![deny(missing_docs)]
 
 use embassy_executor::Spawner;
-use embassy_net::{Runner, Stack, StackResources};
+use embassy_net::{Stack, StackResources};
 use netloom_board_drivers::frame::Buffers;
 use netloom_board_drivers::interrupts::{Interrupt, Vector};
-use netloom_board_drivers::lan9118::{Lan9118, Port};
+use netloom_board_drivers::lan9118::{self, Lan9118, Port};
 use netloom_board_drivers::{executor, network, systick};
 use static_cell::ConstStaticCell;
 
@@ -62,11 +62,6 @@ fn start_network<const SOCKETS: usize>(
     ETHERNET_INTERRUPT.enable();
     let seed = network::seed(driver.address());
     let (stack, runner) = embassy_net::new(driver, network::config(), resources, seed);
-    spawner.spawn(run_network(runner).expect("spawned here only"));
+    spawner.spawn(lan9118::run(runner).expect("spawned here only"));
     stack
-}
-
-#[embassy_executor::task]
-async fn run_network(mut runner: Runner<'static, Lan9118>) -> ! {
-    runner.run().await
 }
