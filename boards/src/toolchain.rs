@@ -2,15 +2,25 @@
 //!
 //! One that has the target's `core` compiled, as after `rustup target add`, if there is one. Otherwise Debian's, which
 //! brings `core` as source: it is compiled once for each target, with `-Z build-std`. That option is not stable, so this
-//! way sets `RUSTC_BOOTSTRAP=1`; what it compiles is the same stable Rust.
+//! way sets `RUSTC_BOOTSTRAP=1`; what it compiles is the same stable Rust. Since `core` is compiled anyway, a firmware
+//! that has nobody to tell of a panic gets one that stops where it panics: 3 % less flash.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+use crate::firmware::Console;
+
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+
+/// LLVM's linker, and no more inlining than what makes an image smaller or costs next to nothing: both more and less of it
+/// make one larger.
+const FLAGS: [&str; 3] = ["-Clinker=ld.lld", "-Clinker-flavor=ld.lld", "-Cllvm-args=-inline-threshold=15"];
+
+/// A panic is an instruction that does not exist, and the processor's fault handler has the rest.
+const IMMEDIATE_ABORT: &str = "profile.release.panic=\"immediate-abort\"";
 
 /// Set for the host by whoever calls us, and wrong for firmware.
 const HOST_ONLY: [&str; 9] = [
@@ -80,7 +90,7 @@ impl Toolchain {
     }
 
     /// The start of `cargo build` for the target.
-    pub(crate) fn cargo_build(&self, target: &str) -> Command {
+    pub(crate) fn cargo_build(&self, target: &str, console: Console) -> Command {
         let mut command = match self {
             Self::Installed => Command::new("cargo"),
             Self::Debian => Command::new(DEBIAN_CARGO),
@@ -94,7 +104,10 @@ impl Toolchain {
                 .args(["-Z", "build-std=core"])
                 .env("RUSTC", DEBIAN_RUSTC)
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_ENCODED_RUSTFLAGS", "-Clinker=ld.lld\x1f-Clinker-flavor=ld.lld");
+                .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
+            if console == Console::Silent {
+                command.args(["-Z", "panic-immediate-abort", "--config", IMMEDIATE_ABORT]);
+            }
         }
         command
     }
@@ -157,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_hosts_flags_do_not_reach_the_firmware() {
-        let command = Toolchain::Debian.cargo_build(TARGET);
+        let command = Toolchain::Debian.cargo_build(TARGET, Console::Silent);
         let rustflags = command.get_envs().find(|(name, _)| *name == "RUSTFLAGS");
         assert_eq!(rustflags.map(|(_, value)| value), Some(None));
     }
