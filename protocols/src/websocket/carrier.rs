@@ -5,7 +5,7 @@ use core::task::{Context, Poll};
 
 use netloom_core::{Error, Instant, Link, Outlet, Platform, Result, Sender, Session, Stats};
 
-use super::compression::{Deflate, Inflate};
+use super::compression::{Deflate, Inflate, Never};
 use super::frames::{Found, Frame, Frames, Role};
 use crate::http1::{self, Http1, Message};
 
@@ -13,6 +13,10 @@ use crate::http1::{self, Http1, Message};
 pub trait Carrier {
     /// The sending half.
     type Speaker<'a>: Speaker
+    where
+        Self: 'a;
+    /// What compresses: a host whose clients are `Send` says so here; [`Never`] where nothing does.
+    type Deflate<'a>: Deflate + ?Sized
     where
         Self: 'a;
 
@@ -25,11 +29,11 @@ pub trait Carrier {
     /// Nothing is kept any more.
     fn let_go(&mut self);
     /// What is kept, the frame last found, the sending half and what compresses: things that do not overlap.
-    fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>>;
+    fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>, Self::Deflate<'_>>;
 }
 
 /// The parts of a [`Carrier`].
-pub struct Parts<'a, S> {
+pub struct Parts<'a, S, D: ?Sized> {
     /// What is kept.
     pub held: &'a mut [u8],
     /// The frame last found, with its header.
@@ -39,7 +43,7 @@ pub struct Parts<'a, S> {
     /// What takes compression off, if the handshake has agreed on any.
     pub inflate: Option<&'a mut dyn Inflate>,
     /// What compresses, if the handshake has agreed on it.
-    pub deflate: Option<&'a mut dyn Deflate>,
+    pub deflate: Option<&'a mut D>,
 }
 
 /// The sending half of a [`Carrier`].
@@ -92,6 +96,10 @@ impl Carrier for Upgraded<'_> {
         = &'b mut (dyn Outlet<Http1> + 'b)
     where
         Self: 'b;
+    type Deflate<'b>
+        = dyn Deflate + 'b
+    where
+        Self: 'b;
 
     #[inline]
     fn found_already(&mut self) -> Option<Found> {
@@ -108,7 +116,7 @@ impl Carrier for Upgraded<'_> {
         self.link.let_go();
     }
     #[inline]
-    fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>> {
+    fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>, Self::Deflate<'_>> {
         let netloom_core::LinkParts { held, unit, outlet } = self.link.parts();
         #[cfg(feature = "deflate")]
         if let Some(compression) = &mut self.compression {
@@ -166,6 +174,10 @@ impl<P: Platform, R: Role> Carrier for Session<P, Frames<R>> {
         = &'b mut Sender<P, Frames<R>>
     where
         Self: 'b;
+    type Deflate<'b>
+        = Never
+    where
+        Self: 'b;
 
     #[inline]
     fn found_already(&mut self) -> Option<Found> {
@@ -182,7 +194,7 @@ impl<P: Platform, R: Role> Carrier for Session<P, Frames<R>> {
         self.let_go();
     }
     #[inline]
-    fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>> {
+    fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>, Self::Deflate<'_>> {
         let (held, unit, speaker) = self.halves();
         Parts { held, unit, speaker, inflate: None, deflate: None }
     }

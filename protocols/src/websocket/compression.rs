@@ -43,6 +43,22 @@ pub trait Deflate {
     fn release(&mut self);
 }
 
+/// Compression that is never there.
+#[derive(Clone, Copy, Debug)]
+pub enum Never {}
+
+impl Deflate for Never {
+    fn deflate(&mut self, _: &[u8]) -> Result<bool> {
+        match *self {}
+    }
+    fn deflated(&self) -> &[u8] {
+        match *self {}
+    }
+    fn release(&mut self) {
+        match *self {}
+    }
+}
+
 /// The parameters of permessage-deflate (RFC 7692, 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {

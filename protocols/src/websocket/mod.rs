@@ -30,8 +30,8 @@ mod utf8;
 
 pub use accept::{Accept, accept};
 pub use carrier::{Carrier, Parts, Speaker, Upgraded};
-pub use compression::{Compression, Deflate, Inflate, Parameters};
+pub use compression::{Compression, Deflate, Inflate, Never, Parameters};
 pub use frames::{Client, Event, Found, Frame, Frames, Kind, Piece, Role, Server, encode};
 pub use handshake::{accept_for, key_of};
 pub use mask::mask;
-pub use socket::{Fragments, Message, Peer, Socket, WebSocket, publish};
+pub use socket::{Fragments, Message, Peer, PeerOf, Socket, WebSocket, publish};

@@ -98,10 +98,13 @@ struct Whole {
 }
 
 /// The sending half of a [`Socket`], lent beside a message.
-pub struct Peer<'a, S> {
+pub struct Peer<'a, S, D: ?Sized = dyn Deflate + 'a> {
     speaker: S,
-    deflate: Option<&'a mut dyn Deflate>,
+    deflate: Option<&'a mut D>,
 }
+
+/// The [`Peer`] that a [`Socket`] on `C` lends.
+pub type PeerOf<'a, C> = Peer<'a, <C as Carrier>::Speaker<'a>, <C as Carrier>::Deflate<'a>>;
 
 impl<C: Carrier> Socket<C> {
     /// On a session whose handshake is done. `protocol` is the subprotocol that was agreed on.
@@ -120,7 +123,7 @@ impl<C: Carrier> Socket<C> {
     /// # Errors
     /// What ended the session: the peer's fault (its close code is on the [wire](Error::wire)), a failed transport, a
     /// time-out. The peer was told by then, if it could be.
-    pub async fn receive(&mut self) -> Result<Option<(Message<'_>, Peer<'_, C::Speaker<'_>>)>> {
+    pub async fn receive(&mut self) -> Result<Option<(Message<'_>, PeerOf<'_, C>)>> {
         let Some(whole) = self.next().await? else { return Ok(None) };
         let Parts { held, unit, mut speaker, inflate, deflate } = self.carrier.parts();
         let mut bytes: &[u8] = match whole.unit {
@@ -154,7 +157,7 @@ impl<C: Carrier> Socket<C> {
     }
 
     /// The sending half, outside a message.
-    pub fn peer(&mut self) -> Peer<'_, C::Speaker<'_>> {
+    pub fn peer(&mut self) -> PeerOf<'_, C> {
         let Parts { speaker, deflate, .. } = self.carrier.parts();
         Peer { speaker, deflate }
     }
@@ -259,7 +262,7 @@ impl<C: Carrier> Fragments<C> {
     ///
     /// # Errors
     /// As for [`Socket::receive`]; [`Code::Unsupported`] (1003) for a compressed message.
-    pub async fn receive(&mut self) -> Result<Option<(Piece<'_>, Peer<'_, C::Speaker<'_>>)>> {
+    pub async fn receive(&mut self) -> Result<Option<(Piece<'_>, PeerOf<'_, C>)>> {
         let Some(found) = self.0.next_piece().await? else { return Ok(None) };
         let Parts { unit, mut speaker, deflate, .. } = self.0.carrier.parts();
         let Event::Piece(piece) = found.view(unit) else { return Ok(None) };
@@ -277,7 +280,7 @@ impl<C: Carrier> Fragments<C> {
     }
 
     /// The sending half, outside a piece.
-    pub fn peer(&mut self) -> Peer<'_, C::Speaker<'_>> {
+    pub fn peer(&mut self) -> PeerOf<'_, C> {
         self.0.peer()
     }
 
@@ -287,7 +290,7 @@ impl<C: Carrier> Fragments<C> {
     }
 }
 
-impl<S: Speaker> Peer<'_, S> {
+impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     /// Queues a message; waits only while there is no room for it. What is queued leaves in one write when
     /// [`receive`](Socket::receive) next waits, when the queue is full, or on [`flush`](Self::flush). Cancel-safe, but
     /// for a message that does not fit the empty queue.
