@@ -80,7 +80,7 @@ codes! {
     -664 TooManyFromAddress "too_many_from_address" Peer "the peer's address has as many sessions as it may";
     -665 ShuttingDown "shutting_down" Local "the server is shutting down";
     -680 ProtocolViolation "protocol_violation" Peer "the peer broke the protocol";
-    /// Kept for TLS, WebSocket and QUIC; nothing raises it yet.
+    /// Raised by a WebSocket client whose server did not agree; the status it answered with is on the wire.
     -681 HandshakeFailed "handshake_failed" Peer "the handshake failed";
     -682 Unsupported "unsupported" Local "that is not supported here";
     -683 InvalidText "invalid_text" Peer "the text is not UTF-8";

@@ -1,6 +1,6 @@
 //! WebSocket (RFC 6455): both roles, reached by upgrade from HTTP/1.1.
 //!
-//! A handler calls [`accept`] and has a [`WebSocket`]; a client's handshake is [`connect`]. Both are a [`Socket`]:
+//! A handler calls [`accept`] and has a [`WebSocket`]; a client's handshake is [`Connect`]. Both are a [`Socket`]:
 //! whole messages, pings answered, closed in order.
 //!
 //! | file | its idea |
@@ -13,13 +13,14 @@
 //! | `carrier.rs` | what a socket is on: an upgraded request, or a session |
 //! | `socket.rs` | whole messages for applications |
 //! | `handshake.rs`, `sha1.rs` | what both sides say to get here |
-//! | `accept.rs` | the server's side of that |
+//! | `accept.rs`, `connect.rs` | the server's side of that, and the client's |
 //! | `compression.rs`, `extension.rs` | permessage-deflate (RFC 7692), where a host brings it |
 
 mod accept;
 mod carrier;
 pub mod close;
 mod compression;
+mod connect;
 mod frames;
 mod handshake;
 mod header;
@@ -31,6 +32,7 @@ mod utf8;
 pub use accept::{Accept, accept};
 pub use carrier::{Carrier, Parts, Speaker, Upgraded};
 pub use compression::{Compression, Deflate, Inflate, Never, Parameters};
+pub use connect::{ClientSocket, Connect};
 pub use frames::{Client, Event, Found, Frame, Frames, Kind, Piece, Role, Server, encode};
 pub use handshake::{accept_for, key_of};
 pub use mask::mask;

@@ -172,6 +172,21 @@ impl<C: Carrier> Socket<C> {
         &mut self.carrier
     }
 
+    /// Says Close with a code (1000 is for nothing special) and up to 123 bytes of reason, and waits until the peer has
+    /// ended too or the closing time-out has passed. What it still says is thrown away. On a connection that ended in
+    /// order it does nothing. Cancel-safe: the next call goes on.
+    ///
+    /// # Errors
+    /// What ended the session, if it did not end in order; [`Code::MessageTooLarge`] for a longer reason.
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<()> {
+        match self.peer().close(code, reason).await {
+            Err(error) if error != Code::ConnectionClosed => return Err(error),
+            _ => {}
+        }
+        while self.receive().await?.is_some() {}
+        Ok(())
+    }
+
     /// The next whole message, of which the last was read.
     async fn next(&mut self) -> Result<Option<Whole>> {
         if let Kept::Lent = self.kept {
