@@ -25,7 +25,7 @@ pub(super) fn code_for(why: CloseReason) -> u16 {
     }
 }
 
-fn code_of(error: Error) -> u16 {
+pub(super) fn code_of(error: Error) -> u16 {
     match error.code() {
         _ if may_be_sent(error.wire()) => error.wire(),
         Code::ProtocolViolation => 1002,

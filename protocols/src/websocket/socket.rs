@@ -8,6 +8,7 @@ use netloom_core::hub::{Hub, Member, Shared};
 use netloom_core::{Code, Duration, Error, Fault, Instant, Result, Stats};
 
 use super::carrier::{Carrier, Parts, Speaker, Upgraded};
+use super::close;
 use super::compression::Deflate;
 use super::frames::{Event, Found, Frame, Kind, Piece, encode};
 use super::header::HEADER_MAX;
@@ -134,18 +135,14 @@ impl<C: Carrier> Socket<C> {
         if let (true, Some(inflate)) = (whole.compressed, inflate) {
             self.kept = Kept::Lent;
             if let Err(error) = inflate.inflate(bytes, speaker.message_max()) {
-                speaker.end(Some(error));
-                return Err(error);
+                return Err(refuse(&mut speaker, error).await);
             }
             bytes = inflate.inflated();
         }
         let message = match (whole.kind, core::str::from_utf8(bytes)) {
             (Kind::Binary, _) => Message::Binary(bytes),
             (Kind::Text, Ok(text)) => Message::Text(text),
-            (Kind::Text, Err(_)) => {
-                speaker.end(Some(invalid()));
-                return Err(invalid());
-            }
+            (Kind::Text, Err(_)) => return Err(refuse(&mut speaker, invalid()).await),
         };
         Ok(Some((message, Peer { speaker, deflate })))
     }
@@ -180,7 +177,10 @@ impl<C: Carrier> Socket<C> {
     /// What ended the session, if it did not end in order; [`Code::MessageTooLarge`] for a longer reason.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<()> {
         match self.peer().close(code, reason).await {
-            Err(error) if error != Code::ConnectionClosed => return Err(error),
+            Err(error) if error == Code::MessageTooLarge && error.fault() == Fault::Local => {
+                return Err(error);
+            }
+            // What keeps it from being said is what the end is told by.
             _ => {}
         }
         while self.receive().await?.is_some() {}
@@ -208,7 +208,7 @@ impl<C: Carrier> Socket<C> {
     async fn next_piece(&mut self) -> Result<Option<Found>> {
         loop {
             if self.ping.is_some() {
-                self.answer().await?;
+                self.answer().await;
             }
             let found = match self.carrier.found_already() {
                 Some(found) => found,
@@ -254,14 +254,13 @@ impl<C: Carrier> Socket<C> {
     }
 
     /// Answers a ping. Dropped before that is done, it is done by the next call.
-    async fn answer(&mut self) -> Result<()> {
+    async fn answer(&mut self) {
         let Parts { unit, mut speaker, .. } = self.carrier.parts();
         if let Some(Event::Ping(payload)) = self.ping.map(|found| found.view(unit)) {
-            // RFC 6455, 5.5.2: not behind a Close, which `send` refuses.
-            poll_fn(|cx| speaker.poll_send(Frame::Pong(payload), &mut None, cx)).await?;
+            // RFC 6455, 5.5.2: not behind a Close, which is refused. What else may fail, the session tells next.
+            let _ = poll_fn(|cx| speaker.poll_send(Frame::Pong(payload), &mut None, cx)).await;
         }
         self.ping = None;
-        Ok(())
     }
 }
 
@@ -283,13 +282,11 @@ impl<C: Carrier> Fragments<C> {
         let Event::Piece(piece) = found.view(unit) else { return Ok(None) };
         if piece.compressed {
             let error = Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(1003);
-            speaker.end(Some(error));
-            return Err(error);
+            return Err(refuse(&mut speaker, error).await);
         }
         if piece.first && piece.last && piece.kind == Kind::Text && core::str::from_utf8(piece.bytes).is_err()
         {
-            speaker.end(Some(invalid()));
-            return Err(invalid());
+            return Err(refuse(&mut speaker, invalid()).await);
         }
         Ok(Some((piece, Peer { speaker, deflate })))
     }
@@ -434,6 +431,19 @@ pub fn publish<'m, L: Shared>(hub: &Hub<L>, message: impl Into<Message<'m>>) -> 
     let message = message.into();
     let bytes = message.as_bytes();
     hub.publish_with(HEADER_MAX + bytes.len(), |out| encode(message.kind(), bytes, out))
+}
+
+/// Fails the connection with `error`, and tells the peer now: who gets the error may drop the socket.
+async fn refuse<S: Speaker>(speaker: &mut S, error: Error) -> Error {
+    poll_fn(|cx| {
+        // Without room for it the goodbye says the same later.
+        let _ = speaker.poll_send(Frame::Close(close::code_of(error), ""), &mut None, cx);
+        speaker.end(Some(error));
+        Poll::Ready(())
+    })
+    .await;
+    let _ = poll_fn(|cx| speaker.poll_flush(cx)).await;
+    error
 }
 
 async fn send_frame<S: Speaker>(speaker: &mut S, frame: Frame<'_>) -> Result<()> {
