@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use netloom_core::{Code, Codec, Duration, Error, Options, Platform, Result, Session, Timeouts};
+use netloom_core::{Code, Codec, Duration, Error, Options, Platform, Result, Session, Timeouts, Transport};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -16,17 +17,17 @@ use crate::clock::TokioClock;
 use crate::heap::Heap;
 use crate::tcp::Tcp;
 
-/// What a client's session runs on; everything in it is `Send`.
-pub struct ClientPlatform;
+/// What a client's session runs on; everything in it is `Send` if the transport is.
+pub struct ClientPlatform<T = Tcp>(PhantomData<T>);
 
-impl Platform for ClientPlatform {
-    type Transport = Tcp;
+impl<T: Transport> Platform for ClientPlatform<T> {
+    type Transport = T;
     type Storage = Heap;
     type Clock = TokioClock;
 }
 
 /// A client's session.
-pub type ClientSession<C> = Session<ClientPlatform, C>;
+pub type ClientSession<C, T = Tcp> = Session<ClientPlatform<T>, C>;
 
 /// Bytes of each queue to begin with; less than a server's, because a client keeps them. (Why less 16: `pool::BLOCK`.)
 const QUEUE: usize = 16 * 1024 - 16;
@@ -116,10 +117,15 @@ impl Connector {
     /// A session on a stream that is connected already, by a proxy or with socket options of its own. Its
     /// runtime must be the one that polls the session.
     pub fn open<C: Codec>(&self, stream: TcpStream, codec: C) -> ClientSession<C> {
+        self.open_on(Tcp::new(stream), codec)
+    }
+
+    /// A session on any transport that is connected already.
+    pub fn open_on<T: Transport, C: Codec>(&self, transport: T, codec: C) -> ClientSession<C, T> {
         let limit = self.options.message_max.saturating_add(64).max(QUEUE);
         let queues = (Heap::new(QUEUE, limit), Heap::new(QUEUE, limit));
         let clock = TokioClock::new(Instant::now());
-        Session::open(Tcp::new(stream), codec, queues, clock, self.options)
+        Session::open(transport, codec, queues, clock, self.options)
     }
 
     async fn stream(&self, address: &str) -> Result<TcpStream, ConnectError> {

@@ -32,6 +32,7 @@
 //! | serve | [`Server::builder`] |
 //! | serve pages, or an API | [`Builder::http`] with [`routes!`], and the module [`http`] |
 //! | ask a web server | [`http::Client`] |
+//! | speak WebSocket | [`websocket::accept`] in a handler, [`websocket::connect`] |
 //! | connect | [`connect`], [`Connector`] |
 //! | write an application for boards too | a generic `async fn` over [`Session`], as in netloom-core |
 //! | write a protocol | [`Codec`] |
@@ -56,13 +57,14 @@ mod server;
 mod tcp;
 mod ticks;
 mod timers;
+pub mod websocket;
 mod worker;
 
 pub use netloom_core::{
     self as core, CloseReason, Code, Codec, Duration, Error, Fault, Instant, Limits, Options, Outbox,
     Platform, Result, Sender, Session, Stats, Step, Storage, Timeouts, Transport,
 };
-pub use netloom_protocols::{self as protocols, Framing, Lines, routes, websocket};
+pub use netloom_protocols::{self as protocols, Framing, Lines, routes};
 
 pub use address::ToAddress;
 pub use client::{ClientPlatform, ClientSession, ConnectError, Connector, connect};

@@ -83,7 +83,11 @@ pub struct Response<'s, P: Platform> {
 }
 
 impl<'s, P: Platform> Response<'s, P> {
-    async fn wait(session: &'s mut Session<P, Http1Client>) -> Result<Self> {
+    /// Waits for the head of the response to what was sent.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub async fn wait(session: &'s mut Session<P, Http1Client>) -> Result<Self> {
         loop {
             match session.find().await? {
                 Some(Found::Head(head)) => {

@@ -5,7 +5,9 @@ use netloom_core::{Code, Error, Fault, Platform, Result, Session};
 use super::frames::{Client, Frames};
 use super::handshake::{KEY, accept_for, elements, key_of};
 use super::socket::Socket;
-use crate::http1::{self, Content, FieldWriter, Fields, Http1Client, RequestOut, Response, ToFields};
+use crate::http1::{
+    ClientMessage, Content, FieldWriter, Fields, Http1Client, RequestOut, Response, ToFields,
+};
 
 /// A client's WebSocket on a session of its own.
 pub type ClientSocket<P, K> = Socket<Session<P, Frames<Client<K>>>>;
@@ -80,47 +82,52 @@ impl<'a> Connect<'a> {
         keys: K,
     ) -> Result<ClientSocket<P, K>> {
         let key = key_of(random);
-        let mut response = self.ask(&mut session, &key).await?;
-        let protocol = self.check(response.status(), response.fields(), &key)?;
+        self.ask(&mut session, &key)?;
+        let mut response = Response::wait(&mut session).await?;
+        let protocol = agreed(response.status(), response.fields(), &key, self.protocols)?;
         // What came behind the response is the first of the frames.
         Ok(Socket::new(session.switch(Frames::new(Client(keys))), protocol))
     }
 
-    /// Asks with `key`, which is [`key_of`] 16 bytes that nobody chose: for hosts that look at the response themselves.
+    /// Queues the question with `key`, which is [`key_of`] 16 bytes that nobody chose: for hosts that
+    /// [look at the response](agreed) themselves.
     ///
     /// # Errors
-    /// What ended the session.
-    pub async fn ask<'s, P: Platform>(
-        &self,
-        session: &'s mut Session<P, Http1Client>,
-        key: &[u8; KEY],
-    ) -> Result<Response<'s, P>> {
+    /// [`Code::InvalidText`] for what cannot be written; [`Code::BufferFull`] if it does not fit the send queue; what
+    /// ended the session.
+    pub fn ask<P: Platform>(&self, session: &mut Session<P, Http1Client>, key: &[u8; KEY]) -> Result<()> {
         let fields = Question { key, origin: self.origin, protocols: self.protocols, fields: self.fields };
         let request = RequestOut {
             upgrade: "websocket",
             fields: &fields,
             ..RequestOut::new("GET", self.target, self.host)
         };
-        http1::ask(session, request, Content::Bytes(b"")).await
+        session.let_go();
+        session.try_send(ClientMessage::Whole(request, Content::Bytes(b"")))
     }
+}
 
-    /// Whether the response is that of a server that speaks WebSocket, and which of the subprotocols it has chosen.
-    ///
-    /// # Errors
-    /// [`Code::HandshakeFailed`], with the status on the [wire](Error::wire).
-    pub fn check(&self, status: u16, fields: Fields<'_>, key: &[u8; KEY]) -> Result<Option<&'static str>> {
-        // The codec has seen to Connection. RFC 6455, 4.1: what it must say, and must not.
-        let mut upgrade = elements(fields.get_all("upgrade"));
-        let upgrades = upgrade.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
-        let accepts = one(fields, "sec-websocket-accept")? == Some(&accept_for(key)[..]);
-        let extends = elements(fields.get_all("sec-websocket-extensions")).any(|name| !name.is_empty());
-        if status != 101 || !upgrades || upgrade.next().is_some() || !accepts || extends {
-            return Err(refused(status));
-        }
-        let Some(chosen) = one(fields, "sec-websocket-protocol")? else { return Ok(None) };
-        let known = self.protocols.iter().copied().find(|name| name.as_bytes() == chosen);
-        known.map(Some).ok_or(refused(status))
+/// Whether a response to `key` is that of a server that speaks WebSocket, and which of `protocols` it has chosen.
+///
+/// # Errors
+/// [`Code::HandshakeFailed`], with the status on the [wire](Error::wire).
+pub fn agreed(
+    status: u16,
+    fields: Fields<'_>,
+    key: &[u8; KEY],
+    protocols: &'static [&'static str],
+) -> Result<Option<&'static str>> {
+    // The codec has seen to Connection. RFC 6455, 4.1: what it must say, and must not.
+    let mut upgrade = elements(fields.get_all("upgrade"));
+    let upgrades = upgrade.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
+    let accepts = one(fields, "sec-websocket-accept")? == Some(&accept_for(key)[..]);
+    let extends = elements(fields.get_all("sec-websocket-extensions")).any(|name| !name.is_empty());
+    if status != 101 || !upgrades || upgrade.next().is_some() || !accepts || extends {
+        return Err(refused(status));
     }
+    let Some(chosen) = one(fields, "sec-websocket-protocol")? else { return Ok(None) };
+    let known = protocols.iter().copied().find(|name| name.as_bytes() == chosen);
+    known.map(Some).ok_or(refused(status))
 }
 
 /// The value of a field that may be there once.
@@ -176,8 +183,7 @@ mod tests {
         let head = format!("HTTP/1.1 {status} X\r\nconnection: upgrade\r\n{fields}\r\n");
         let limits = HeadLimits { head: 4096, target: 0, fields: 99 };
         let (_, parsed) = response(head.as_bytes(), Method::Get, &limits).unwrap().unwrap();
-        let connect = Connect::new("a", "/").protocols(&["chat", "superchat"]);
-        connect.check(status, parsed.fields(head.as_bytes()), KEY_OF_RFC)
+        agreed(status, parsed.fields(head.as_bytes()), KEY_OF_RFC, &["chat", "superchat"])
     }
 
     #[test]

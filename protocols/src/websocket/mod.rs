@@ -32,7 +32,7 @@ mod utf8;
 pub use accept::{Accept, accept};
 pub use carrier::{Carrier, Parts, Speaker, Upgraded};
 pub use compression::{Compression, Deflate, Inflate, Never, Parameters};
-pub use connect::{ClientSocket, Connect};
+pub use connect::{ClientSocket, Connect, agreed};
 pub use frames::{Client, Event, Found, Frame, Frames, Kind, Piece, Role, Server, encode};
 pub use handshake::{accept_for, key_of};
 pub use mask::mask;

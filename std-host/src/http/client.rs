@@ -18,7 +18,7 @@ mod error;
 mod exchange;
 mod payload;
 mod pool;
-mod redirect;
+pub(crate) mod redirect;
 
 use std::fmt;
 use std::pin::Pin;
@@ -37,8 +37,10 @@ pub use error::ClientError;
 pub use payload::RequestBody;
 
 use cookies::Jar;
+pub(crate) use exchange::host_of;
 use exchange::{Ask, Exchange, Silence};
-use pool::{Connection, Limits, Origin, Pool};
+pub(crate) use pool::Origin;
+use pool::{Connection, Limits, Pool};
 
 use crate::client::Connector;
 

@@ -57,6 +57,7 @@ pub use netloom_protocols::http1::*;
 
 pub use boxed::boxed;
 pub use client::{Body, Client, ClientBuilder, ClientError, RequestBody, RequestBuilder, get};
+pub(crate) use client::{Origin, host_of, redirect};
 #[cfg(feature = "compression")]
 pub use compress::{Compression, compress};
 pub use cors::{Cors, cors};

@@ -379,7 +379,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Host and port, without the port that goes without saying (RFC 9110, 4.2.1).
-fn host_of(url: &Uri) -> &str {
+pub(crate) fn host_of(url: &Uri) -> &str {
     let authority = url.authority().map_or("", |authority| authority.as_str());
     match url.scheme_str() {
         Some("http") => authority.strip_suffix(":80").unwrap_or(authority),

@@ -23,16 +23,16 @@ pub(super) type Connection = Box<ClientSession<Http1Client>>;
 
 /// Where a connection leads: RFC 9110, 4.3.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) is_secure: bool,
+pub(crate) struct Origin {
+    pub(crate) is_secure: bool,
     /// In lower case, an IPv6 address in its brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl Origin {
     /// The origin of an http or https URL that has a host.
-    pub(super) fn of(url: &Uri) -> Option<Self> {
+    pub(crate) fn of(url: &Uri) -> Option<Self> {
         let is_secure = match url.scheme()? {
             scheme if *scheme == Scheme::HTTP => false,
             scheme if *scheme == Scheme::HTTPS => true,

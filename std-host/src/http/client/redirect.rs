@@ -10,16 +10,16 @@ use super::pool::Origin;
 
 /// The request that a redirect asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Next {
-    pub(super) method: Method,
-    pub(super) url: Uri,
+pub(crate) struct Next {
+    pub(crate) method: Method,
+    pub(crate) url: Uri,
     /// The content goes along.
-    pub(super) keeps_content: bool,
+    pub(crate) keeps_content: bool,
 }
 
 /// Why a redirect is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// The location is no URL of ours.
     Malformed,
     /// What came encrypted would go on in the clear.
@@ -27,7 +27,7 @@ pub(super) enum Refused {
 }
 
 /// What follows a response; `None` if it is no redirect.
-pub(super) fn next(
+pub(crate) fn next(
     status: StatusCode,
     method: &Method,
     url: &Uri,
@@ -50,7 +50,7 @@ pub(super) fn next(
 }
 
 /// Takes away what does not go along from one URL to the next.
-pub(super) fn strip(headers: &mut HeaderMap, from: &Uri, next: &Next) {
+pub(crate) fn strip(headers: &mut HeaderMap, from: &Uri, next: &Next) {
     headers.remove(HOST);
     if !next.keeps_content {
         for name in
