@@ -70,6 +70,8 @@ on_seeds! { 300:
     http_requests_wait_for_blocks
     http_silent_events_are_kept_alive
     http_a_small_client_is_answered_whole
+    websocket_messages_are_exact_both_ways
+    websocket_a_message_too_long_for_its_client_ends_by_1009
     replies_and_keep_alives_leave_while_the_handler_waits
     automatic_replies_wait_for_room
     silence_is_answered

@@ -13,6 +13,7 @@
 //! | `http` | requests and answers, whatever happens |
 //! | `http_client` | a small client, any answers |
 //! | `http_bounds` | slow, silent and long-winded clients, the host's end, upgrades |
+//! | `websocket_client` | a small client of WebSocket |
 //! | `waiting` | handlers that wait elsewhere, automatic replies |
 //! | `lending` | blocks that run out |
 //! | `board` | the host of microcontrollers: more clients than sessions, vanishing peers |
@@ -35,6 +36,7 @@ mod lending;
 mod pressure;
 mod timeouts;
 mod waiting;
+mod websocket_client;
 
 #[cfg(feature = "embassy")]
 pub use frames::tcp_transfer;
@@ -102,6 +104,8 @@ table! {
         http_requests_wait_for_blocks
         http_silent_events_are_kept_alive;
     http_client: http_a_small_client_is_answered_whole;
+    websocket_client: websocket_messages_are_exact_both_ways
+        websocket_a_message_too_long_for_its_client_ends_by_1009;
     waiting: replies_and_keep_alives_leave_while_the_handler_waits
         automatic_replies_wait_for_room
         silence_is_answered;
