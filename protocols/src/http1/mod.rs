@@ -72,7 +72,7 @@ pub mod set_cookie;
 mod state;
 pub mod status;
 mod target;
-mod text;
+pub(crate) mod text;
 mod to_fields;
 mod write;
 

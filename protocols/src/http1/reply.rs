@@ -52,6 +52,13 @@ pub trait Coder {
     /// What `whole` or `piece` has made.
     fn encoded(&self) -> &[u8];
 
+    /// What compresses the messages of a WebSocket that the request becomes, if this brings it: nothing, unless said
+    /// otherwise.
+    #[cfg(feature = "deflate")]
+    fn websocket(&mut self) -> Option<&mut dyn crate::websocket::Compression> {
+        None
+    }
+
     /// Sends a whole answer as `whole` has it. Not for coders to write; here, because an image without any does not
     /// link it.
     #[doc(hidden)]

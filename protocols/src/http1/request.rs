@@ -343,6 +343,12 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// What compresses the messages of the WebSocket that this becomes, if middleware has brought it.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compression(&mut self) -> Option<&'a mut (dyn crate::websocket::Compression + 'a)> {
+        self.coder.take()?.websocket()
+    }
+
     /// The path behind what was mounted, and the method: what routes go by.
     #[doc(hidden)]
     pub fn asked(&mut self) -> (&[u8], Method) {

@@ -39,7 +39,7 @@ pub trait Deflate {
     /// What `deflate` has made.
     fn deflated(&self) -> &[u8];
 
-    /// It was sent.
+    /// It was sent. What was not by the next call of `deflate` never will be, and the peer knows nothing of it.
     fn release(&mut self);
 }
 
@@ -60,7 +60,7 @@ impl Deflate for Never {
 }
 
 /// The parameters of permessage-deflate (RFC 7692, 7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
     /// The server forgets each message once it is compressed.
     pub server_no_context_takeover: bool,

@@ -21,6 +21,8 @@ mod carrier;
 pub mod close;
 mod compression;
 mod connect;
+#[cfg(feature = "deflate")]
+mod extension;
 mod frames;
 mod handshake;
 mod header;
@@ -33,6 +35,8 @@ pub use accept::{Accept, accept};
 pub use carrier::{Carrier, Parts, Speaker, Upgraded};
 pub use compression::{Compression, Deflate, Inflate, Never, Parameters};
 pub use connect::{ClientSocket, Connect, agreed};
+#[cfg(feature = "deflate")]
+pub use extension::{Offer, offers};
 pub use frames::{Client, Event, Found, Frame, Frames, Kind, Piece, Role, Server, encode};
 pub use handshake::{accept_for, key_of};
 pub use mask::mask;

@@ -314,9 +314,9 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
         if let Some(deflate) = self.deflate.as_deref_mut()
             && deflate.deflate(message.as_bytes())?
         {
-            let sent = send(&mut self.speaker, message.kind(), true, deflate.deflated()).await;
+            send(&mut self.speaker, message.kind(), true, deflate.deflated()).await?;
             deflate.release();
-            return sent;
+            return Ok(());
         }
         if self.speaker.queued_already(Frame::message(message.kind(), message.as_bytes())) {
             return Ok(());
