@@ -5,10 +5,13 @@ use std::mem;
 
 use netloom_core::{Code, Error, Outbox, Result};
 
+use netloom_protocols::websocket;
+
 use super::negotiate::{Encoding, choose_encoding};
 use super::{
     Answer, Coder, Coding, Content, FieldLines, FieldWriter, Fill, Method, Request, Sent, ToFields, mime,
 };
+use crate::websocket::{Connection, DeflateOptions};
 
 /// What answers are encoded in, the one that costs least for what it saves first.
 const OFFERED: [Encoding; 4] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip, Encoding::Deflate];
@@ -49,6 +52,7 @@ const ZSTD_WINDOW: u32 = 19;
 pub struct Compression {
     threshold: u64,
     level: u32,
+    websocket: Option<DeflateOptions>,
 }
 
 /// [`Compression`] as it comes, around `app`.
@@ -70,9 +74,9 @@ where
 }
 
 impl Compression {
-    /// From 1024 bytes on, at level 4.
+    /// From 1024 bytes on, at level 4; WebSockets as [`DeflateOptions`] come.
     pub const fn new() -> Self {
-        Self { threshold: 1024, level: 4 }
+        Self { threshold: 1024, level: 4, websocket: Some(DeflateOptions::new()) }
     }
 
     /// The length from which on content is compressed, if its length is known. Below about 1,000 bytes it is no fewer
@@ -93,6 +97,14 @@ impl Compression {
         } else {
             level
         };
+        self
+    }
+
+    /// How the messages of a WebSocket are compressed that a request becomes, if the client wants it; `None` for not at
+    /// all.
+    #[must_use]
+    pub fn websocket(mut self, options: impl Into<Option<DeflateOptions>>) -> Self {
+        self.websocket = options.into();
         self
     }
 
@@ -125,7 +137,8 @@ struct Compressor {
     is_head: bool,
     fields: Lines,
     encoded: Vec<u8>,
-    engine: Option<Engine>,
+    engine: Option<Box<Engine>>,
+    websocket: Option<Connection>,
     /// Bytes that were announced and have not come.
     left: Option<u64>,
 }
@@ -133,7 +146,8 @@ struct Compressor {
 impl Compressor {
     fn new(options: Compression, encoding: Option<Encoding>, is_head: bool) -> Self {
         let fields = Lines(Vec::new());
-        Self { options, encoding, is_head, fields, encoded: Vec::new(), engine: None, left: None }
+        let websocket = options.websocket.map(Connection::new);
+        Self { options, encoding, is_head, fields, encoded: Vec::new(), engine: None, websocket, left: None }
     }
 
     /// Whether content behind this head may be encoded. Its fields are then in `fields`.
@@ -211,7 +225,8 @@ impl Coder for Compressor {
         self.fields.encode(encoding);
         self.left = length;
         if !self.is_head {
-            self.engine = Some(Engine::new(encoding, self.options.level, length).map_err(failed)?);
+            let engine = Engine::new(encoding, self.options.level, length).map_err(failed)?;
+            self.engine = Some(Box::new(engine));
         }
         Ok(Coding::Encoded)
     }
@@ -240,6 +255,10 @@ impl Coder for Compressor {
 
     fn fields(&self) -> &dyn ToFields {
         &self.fields
+    }
+
+    fn websocket(&mut self) -> Option<&mut dyn websocket::Compression> {
+        Some(self.websocket.as_mut()?)
     }
 
     fn encoded(&self) -> &[u8] {

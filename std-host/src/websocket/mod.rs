@@ -30,6 +30,7 @@
 //!
 //! | file | its idea |
 //! |---|---|
+//! | `deflate` | compression, lent while a message is in hand |
 //! | `connector` | how to connect, and where redirects lead |
 //! | `connection` | what a client's socket is on |
 //! | `error` | why there is no connection, and what to do |
@@ -37,6 +38,8 @@
 
 mod connection;
 mod connector;
+#[cfg(feature = "compression")]
+mod deflate;
 mod error;
 mod url;
 
@@ -44,4 +47,6 @@ pub use netloom_protocols::websocket::*;
 
 pub use connection::{Connected, Connection, Masked, masked};
 pub use connector::{Connector, connect};
+#[cfg(feature = "compression")]
+pub use deflate::DeflateOptions;
 pub use error::ConnectError;
