@@ -166,7 +166,7 @@ fn start_demo(args: &Args) -> Result<Running, Failure> {
     match &args.files {
         None => {
             let serve = async move |session: &mut ServerSession<Http1>| {
-                let app = http::log(web.routes(web::page));
+                let app = http::log(http::compress(web.routes(web::page)));
                 web.count(session, &app).await
             };
             Running::new(&DEMO, builder.start(codec, serve))
@@ -176,7 +176,7 @@ fn start_demo(args: &Args) -> Result<Running, Failure> {
                 .map_err(|error| Failure::usage(format!("--files {}: {error}", folder.display())))?;
             let serve = async move |session: &mut ServerSession<Http1>| {
                 let files = async |request: Request<'_>| file_or_page(&files, request).await;
-                let app = http::log(web.routes(http::compress(files)));
+                let app = http::log(http::compress(web.routes(files)));
                 web.count(session, &app).await
             };
             Running::new(&FILES, builder.start(codec, serve))
