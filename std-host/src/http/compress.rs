@@ -11,7 +11,7 @@ use super::negotiate::{Encoding, choose_encoding};
 use super::{
     Answer, Coder, Coding, Content, FieldLines, FieldWriter, Fill, Method, Request, Sent, ToFields, mime,
 };
-use crate::websocket::{Connection, DeflateOptions};
+use crate::websocket::{DeflateOptions, Deflation};
 
 /// What answers are encoded in, the one that costs least for what it saves first.
 const OFFERED: [Encoding; 4] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip, Encoding::Deflate];
@@ -138,7 +138,7 @@ struct Compressor {
     fields: Lines,
     encoded: Vec<u8>,
     engine: Option<Box<Engine>>,
-    websocket: Option<Connection>,
+    websocket: Option<Deflation>,
     /// Bytes that were announced and have not come.
     left: Option<u64>,
 }
@@ -146,7 +146,7 @@ struct Compressor {
 impl Compressor {
     fn new(options: Compression, encoding: Option<Encoding>, is_head: bool) -> Self {
         let fields = Lines(Vec::new());
-        let websocket = options.websocket.map(Connection::new);
+        let websocket = options.websocket.map(Deflation::new);
         Self { options, encoding, is_head, fields, encoded: Vec::new(), engine: None, websocket, left: None }
     }
 

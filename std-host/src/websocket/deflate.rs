@@ -129,15 +129,17 @@ const fn within(number: u32, least: u8, most: u8) -> u8 {
     }
 }
 
-/// One connection's compression.
-pub(crate) struct Connection {
+/// One connection's compression, for a [`Coder`](crate::http::Coder) other than that of
+/// [`http::Compression`](crate::http::Compression).
+pub struct Deflation {
     options: DeflateOptions,
     inflating: Inflating,
     deflating: Deflating,
 }
 
-impl Connection {
-    pub(crate) fn new(options: DeflateOptions) -> Self {
+impl Deflation {
+    /// Nothing is agreed on yet.
+    pub fn new(options: DeflateOptions) -> Self {
         let DeflateOptions { threshold, level, window_bits, .. } = options;
         Self {
             options,
@@ -184,7 +186,7 @@ impl Connection {
     }
 }
 
-impl Compression for Connection {
+impl Compression for Deflation {
     fn agree(&mut self, offers: &mut dyn Iterator<Item = Parameters>) -> Option<Parameters> {
         // There is none that cannot be met, so the one that the client likes best is.
         let agreed = self.answer(&offers.next()?);
@@ -480,8 +482,8 @@ mod tests {
     }
 
     /// One that has agreed to what it was offered.
-    fn connection(options: DeflateOptions, offer: Parameters) -> (Connection, Parameters) {
-        let mut connection = Connection::new(options);
+    fn connection(options: DeflateOptions, offer: Parameters) -> (Deflation, Parameters) {
+        let mut connection = Deflation::new(options);
         let agreed = connection.agree(&mut [offer].into_iter()).expect("every offer can be met");
         (connection, agreed)
     }
@@ -530,7 +532,7 @@ mod tests {
             let most = answer.server_max_window_bits.unwrap_or(options.window_bits).max(9);
             assert_eq!(connection.deflating.window_bits, most, "{options:?} {offer}");
         }
-        assert_eq!(Connection::new(taking_over).agree(&mut std::iter::empty()), None);
+        assert_eq!(Deflation::new(taking_over).agree(&mut std::iter::empty()), None);
     }
 
     #[test]
@@ -710,6 +712,6 @@ mod tests {
         assert_eq!(connection.inflating.plain.capacity() + connection.deflating.coded.capacity(), 0);
         let (inflaters, deflaters) = pool(|pool| (pool.inflater.iter().count(), pool.deflaters.len()));
         assert_eq!((inflaters, deflaters), (1, 1));
-        assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
+        assert!(size_of::<Deflation>() <= 96, "{}", size_of::<Deflation>());
     }
 }

@@ -48,5 +48,5 @@ pub use netloom_protocols::websocket::*;
 pub use connection::{Connected, Connection, Masked, masked};
 pub use connector::{Connector, connect};
 #[cfg(feature = "compression")]
-pub use deflate::DeflateOptions;
+pub use deflate::{DeflateOptions, Deflation};
 pub use error::ConnectError;
