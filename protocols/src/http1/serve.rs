@@ -140,6 +140,8 @@ async fn make_good<P: Platform>(
     // Half an answer is out, or a whole one: only the end of the connection can say so. A status behind a whole one
     // would answer the next request.
     match session.codec().streams() {
+        // What it has become has words of its own for what went wrong.
+        None if session.codec().is_upgraded() => session.fail(error),
         Some(true) => _ = session.abort(error),
         Some(false) => session.fail(error),
         None => session.sender().close(),
