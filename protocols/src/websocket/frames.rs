@@ -191,7 +191,8 @@ pub enum Frame<'a> {
     Ping(&'a [u8]),
     /// Up to 125 bytes, those of a ping.
     Pong(&'a [u8]),
-    /// A close code and up to 123 bytes of reason. Nothing may be sent behind it.
+    /// A close code that may be sent (RFC 6455, 7.4), or 1005 for none, and up to 123 bytes of reason. Nothing may be sent
+    /// behind it.
     Close(u16, &'a str),
     /// Frames that were encoded before, once for many receivers. Servers only, whose frames are not masked.
     Encoded(&'a [u8]),
@@ -396,6 +397,8 @@ impl<R: Role> Frames<R> {
             Frame::Ping(payload) => self.put_control(PING, &[], payload, out),
             Frame::Pong(payload) => self.put_control(PONG, &[], payload, out),
             Frame::Close(close::NONE, _) => self.put_control(CLOSE, &[], &[], out),
+            // RFC 6455, 7.4.1: what tells of a connection is not said on one.
+            Frame::Close(code, _) if !close::may_be_sent(code) => Err(Code::Unsupported.into()),
             Frame::Close(code, reason) => {
                 self.put_control(CLOSE, &code.to_be_bytes(), reason.as_bytes(), out)
             }
@@ -552,3 +555,6 @@ impl<R: Role> Codec for Frames<R> {
         self.keep_alive(now, out);
     }
 }
+
+#[cfg(test)]
+mod tests;
