@@ -381,7 +381,8 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     /// [`receive`](Socket::receive) sees to the end and returns `None`.
     ///
     /// # Errors
-    /// As for [`send`](Self::send).
+    /// As for [`send`](Self::send); [`Code::Unsupported`](netloom_core::Code) for a code that is not for sending, as 1006,
+    /// and [`Code::MessageTooLarge`](netloom_core::Code) for a longer reason.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<()> {
         send_frame(&mut self.speaker, Frame::Close(code, reason)).await?;
         self.speaker.end(None);
