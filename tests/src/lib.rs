@@ -42,6 +42,7 @@
 //! | [`check`] | checkers of bytes |
 //! | [`codecs`] | toy codecs |
 //! | [`mod@reference`] | a reader of HTTP responses, to judge ours by |
+//! | [`websocket`] | frames, and what they say |
 //! | `ethernet`, `time` | frames between embassy-net stacks; feature `embassy` |
 //! | [`scenarios`] | what netloom itself is tested with |
 //!
@@ -63,6 +64,7 @@ pub mod storage;
 pub mod tasks;
 #[cfg(feature = "embassy")]
 pub mod time;
+pub mod websocket;
 pub mod world;
 
 pub use cancel::{cancel_after_polls, cancel_at_random};

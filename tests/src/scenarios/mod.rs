@@ -15,6 +15,8 @@
 //! | `http_bounds` | slow, silent and long-winded clients, the host's end, upgrades |
 //! | `websocket_client` | a small client of WebSocket |
 //! | `waiting` | handlers that wait elsewhere, automatic replies |
+//! | `websocket` | messages, however they are cut; frames that are none |
+//! | `websocket_bounds` | faults and their close codes, closing, silence, slowness, floods |
 //! | `lending` | blocks that run out |
 //! | `board` | the host of microcontrollers: more clients than sessions, vanishing peers |
 //! | `frames` | embassy-net stacks on simulated Ethernet |
@@ -36,6 +38,8 @@ mod lending;
 mod pressure;
 mod timeouts;
 mod waiting;
+mod websocket;
+mod websocket_bounds;
 mod websocket_client;
 
 #[cfg(feature = "embassy")]
@@ -109,6 +113,22 @@ table! {
     waiting: replies_and_keep_alives_leave_while_the_handler_waits
         automatic_replies_wait_for_room
         silence_is_answered;
+    websocket: websocket_echoes_messages_however_they_are_cut
+        websocket_takes_messages_longer_than_its_queue_piece_by_piece
+        websocket_answers_what_is_wrong_as_foretold
+        websocket_frames_at_random_end_in_order
+        websocket_loses_nothing_when_anything_is_dropped;
+    websocket_bounds: websocket_faults_are_named_before_more_comes
+        websocket_a_close_is_answered_whoever_says_it_first
+        websocket_a_peer_that_never_closes_is_waited_for_no_longer_than_the_closing_time
+        websocket_a_peer_that_vanishes_is_told_from_one_that_closes
+        websocket_the_end_of_the_host_is_1001
+        websocket_an_error_of_the_application_is_said
+        websocket_pings_measure_the_way_and_find_the_dead
+        websocket_a_message_that_drips_is_too_slow_and_a_stream_is_not
+        websocket_a_message_longer_than_its_queue_is_1009
+        websocket_a_flood_of_pings_takes_no_memory
+        websocket_a_close_does_not_wait_for_what_cannot_be_answered;
     lending: readers_wait_for_blocks_and_go_on
         a_message_waits_for_a_block_of_its_size
         a_reply_waits_for_a_block_of_its_size
