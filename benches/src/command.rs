@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::machine::{self, Machine};
 use crate::servers::Contender;
-use crate::servers::{http as http_servers, tcp as tcp_servers};
-use crate::{churn, http, many, slow, tcp};
+use crate::servers::{fanout as fanout_servers, http as http_servers, tcp as tcp_servers, ws as ws_servers};
+use crate::{churn, fanout, http, many, slow, tcp, ws};
 
 /// Run netloom's servers and their peers side by side.
 ///
@@ -27,6 +27,10 @@ enum Comparison {
     Tcp(tcp::Options),
     /// `GET /plaintext` over HTTP/1.1: rate, CPU time, memory per idle connection, instructions.
     Http(http::Options),
+    /// WebSocket messages echoed: rate, CPU time, memory per idle connection.
+    Ws(ws::Options),
+    /// WebSocket messages of one, sent to a thousand.
+    Fanout(fanout::Options),
     /// Connections opened and closed one after another: memory must not grow.
     Churn(churn::Options),
     /// Thousands of sessions in one server, all spoken to at once: each must be answered.
@@ -56,6 +60,16 @@ enum Server {
         /// Which.
         peer: http_servers::Peer,
     },
+    /// A server of WebSocket.
+    Ws {
+        /// Which.
+        peer: ws_servers::Peer,
+    },
+    /// A server that tells many.
+    Fanout {
+        /// Which.
+        peer: fanout_servers::Peer,
+    },
 }
 
 impl Command {
@@ -64,6 +78,8 @@ impl Command {
         match self.comparison {
             Comparison::Tcp(options) => options.run(&Machine::prepare()),
             Comparison::Http(options) => options.run(&Machine::prepare()),
+            Comparison::Ws(options) => options.run(&Machine::prepare()),
+            Comparison::Fanout(options) => options.run(&Machine::prepare()),
             Comparison::Churn(options) => options.run(&Machine::prepare()),
             Comparison::Many(options) => options.run(&Machine::prepare()),
             Comparison::Slow(options) => options.run(&Machine::prepare()),
@@ -72,6 +88,8 @@ impl Command {
                 match server {
                     Server::Tcp { peer } => peer.serve()?,
                     Server::Http { peer } => peer.serve()?,
+                    Server::Ws { peer } => peer.serve()?,
+                    Server::Fanout { peer } => peer.serve()?,
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -15,7 +15,9 @@
 //! | [`report`] | tables, JSON, progress |
 //! | [`dial`] | thousands of plain connections from many source addresses |
 //! | [`answer`] | an HTTP answer, of which only the Date may change |
-//! | [`tcp`], [`http`] | the rows of echoed frames, of answered requests |
+//! | [`handshake`] | a client's side of a WebSocket |
+//! | [`tcp`], [`http`], [`ws`] | the rows of echoed frames, of answered requests, of echoed WebSocket messages |
+//! | [`fanout`] | what it costs to tell a thousand what one says |
 //! | [`instructions`] | instructions per request, by valgrind |
 //! | [`idle`], [`many`], [`churn`] | what connections cost that do nothing, all at once, one after another |
 //! | [`slow`] | what clients cost others that never finish a request |
@@ -29,6 +31,8 @@ pub mod answer;
 pub mod churn;
 pub mod command;
 pub mod dial;
+pub mod fanout;
+pub mod handshake;
 pub mod http;
 pub mod idle;
 pub mod instructions;
@@ -41,3 +45,4 @@ pub mod rounds;
 pub mod servers;
 pub mod slow;
 pub mod tcp;
+pub mod ws;

@@ -106,7 +106,7 @@ impl<S: Read + Write + Source> Load<S> {
         for index in 0..count {
             let mut stream = connect()?;
             poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-            connections.push(Connection { stream, owed: 0, sent: 0, received: 0 });
+            connections.push(Connection::new(stream));
         }
         Ok(Self { poll, exchange, connections, buffer: vec![0; READ] })
     }
@@ -142,6 +142,57 @@ impl<S: Read + Write + Source> Load<S> {
     }
 }
 
+/// A speaker, and those who are told what it says. Nothing is under way between two runs.
+#[derive(Debug)]
+pub struct Audience<S = TcpStream> {
+    poll: Poll,
+    exchange: Exchange,
+    speaker: Connection<S>,
+    members: Vec<Connection<S>>,
+    buffer: Vec<u8>,
+}
+
+impl<S: Read + Write + Source> Audience<S> {
+    /// Of open connections, nonblocking: each of `members` is told the answer for each request of the `speaker`.
+    pub fn gather(exchange: Exchange, members: Vec<S>, mut speaker: S) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut listening = Vec::with_capacity(members.len());
+        for (index, mut stream) in members.into_iter().enumerate() {
+            poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
+            listening.push(Connection::new(stream));
+        }
+        poll.registry().register(&mut speaker, Token(listening.len()), Interest::WRITABLE)?;
+        let speaker = Connection::new(speaker);
+        Ok(Self { poll, exchange, speaker, members: listening, buffer: vec![0; READ] })
+    }
+
+    /// Has the speaker speak for `duration`, always as many messages ahead of what all together have heard as may be in
+    /// flight, then waits until all have heard all. The answers of the run are deliveries.
+    pub fn run(&mut self, duration: Duration) -> io::Result<Run> {
+        let Self { poll, exchange, speaker, members, buffer } = self;
+        let mut events = Events::with_capacity(members.len() + 1);
+        let (mut said, mut deliveries) = (exchange.in_flight, 0);
+        let start = Instant::now();
+        speaker.owed = said * exchange.request;
+        speaker.send(exchange)?;
+        while deliveries < said * members.len() {
+            wait(poll, &mut events)?;
+            for event in &events {
+                if let Some(member) = members.get_mut(event.token().0) {
+                    deliveries += member.receive(exchange, buffer)?;
+                }
+            }
+            let ahead = said - deliveries / members.len();
+            if ahead < exchange.in_flight && start.elapsed() < duration {
+                said += exchange.in_flight - ahead;
+                speaker.owed += (exchange.in_flight - ahead) * exchange.request;
+            }
+            speaker.send(exchange)?;
+        }
+        Ok(Run { answers: deliveries as u64, elapsed: start.elapsed() })
+    }
+}
+
 fn wait(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
     match poll.poll(events, Some(PATIENCE)) {
         Ok(()) if events.is_empty() => {
@@ -161,6 +212,12 @@ struct Connection<S> {
     sent: usize,
     /// Where in an answer reading stopped.
     received: usize,
+}
+
+impl<S> Connection<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, owed: 0, sent: 0, received: 0 }
+    }
 }
 
 impl<S: Read + Write> Connection<S> {

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use mio::event::Source;
 use serde::Serialize;
 
-use crate::load::Load;
+use crate::load::{Load, Run};
 use crate::process::{CoreTime, ServerProcess};
 
 /// How long a server needs to fall asleep after its last answer: then its CPU time is exact.
@@ -66,10 +66,19 @@ impl Sample {
     where
         S: Read + Write + Source,
     {
-        load.run(turn / 5)?;
+        Self::of(server, turn, |duration| load.run(duration))
+    }
+
+    /// The same of any load, which `run` keeps up for a time.
+    pub fn of(
+        server: &ServerProcess,
+        turn: Duration,
+        mut run: impl FnMut(Duration) -> io::Result<Run>,
+    ) -> io::Result<Self> {
+        run(turn / 5)?;
         thread::sleep(SETTLE);
         let (ticks, server_time, load_time) = (Ticks::now()?, server.time()?, CoreTime::own()?);
-        let run = load.run(turn)?;
+        let run = run(turn)?;
         thread::sleep(SETTLE);
         let server_time = server.time()?.since(server_time);
         let load_time = CoreTime::own()?.since(load_time);

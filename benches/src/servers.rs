@@ -2,17 +2,20 @@
 //!
 //! All have one worker: a current-thread runtime. Each protocol is an enum that implements [`Contender`].
 
+pub mod fanout;
 pub mod framed;
 pub mod http;
 pub mod netloom;
 pub mod raw;
 pub mod tcp;
+pub mod ws;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::ValueEnum;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 
 /// The servers of one protocol.
 pub trait Contender: ValueEnum + Copy + PartialEq + Send + Sync + 'static {
@@ -48,7 +51,14 @@ pub fn accept_each<F>(session: impl Fn(TcpStream) -> F) -> io::Result<()>
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    accept_on(&tokio::runtime::Builder::new_current_thread().enable_io().build()?, session)
+}
+
+/// The same on a runtime of the server's choice.
+pub fn accept_on<F>(runtime: &Runtime, session: impl Fn(TcpStream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         announce(listener.local_addr()?)?;
