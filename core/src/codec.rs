@@ -107,8 +107,9 @@ pub enum Step<F> {
     NeedInput,
     /// That many bytes are dealt with; the application need not know.
     Quiet(usize),
-    /// The peer's answer, in that many bytes, to what [`Codec::keep_alive`] said at that moment.
-    Alive(usize, Instant),
+    /// The peer's answer, in that many bytes, to what [`Codec::keep_alive`] said at that moment: the low 32 bits of its
+    /// microseconds.
+    Alive(usize, u32),
     /// An event in that many bytes.
     Event(usize, F),
     /// The peer said goodbye, in that many bytes.

@@ -60,8 +60,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             Ok(Step::Alive(n, since)) => {
                 assert!(n > 0, "{} makes no progress", core::any::type_name::<C>());
                 self.stood_still = false;
-                let micros = self.clock.now().as_micros().saturating_sub(since.as_micros());
-                self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
+                self.round_trip = (self.clock.now().as_micros() as u32).wrapping_sub(since).max(1);
                 if !self.codec.under_way() {
                     self.timing.unit_ended();
                 }

@@ -212,6 +212,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// 400 if the client offers no other protocol, 413 if the request has a long body, and what ended the session.
     pub async fn upgrade(mut self, fields: impl ToFields) -> Result<super::Sent> {
+        self.drain().await?;
         self.link.outlet().codec().streaming();
         self.switch(&fields).await.map(|()| super::Sent::proof())
     }
@@ -222,24 +223,30 @@ impl<'a> Request<'a> {
         fields: &dyn ToFields,
         deflate: bool,
     ) -> Result<(&'a mut (dyn Link<Http1> + 'a), super::Sent)> {
+        self.drain().await?;
         self.link.outlet().codec().becomes_frames(deflate);
         self.switch(fields).await?;
         self.link.let_go();
         Ok((self.link, super::Sent::proof()))
     }
 
+    /// Answers 101.
     async fn switch(&mut self, fields: &dyn ToFields) -> Result<()> {
+        self.link.outlet().send(Message::Upgrade(&super::With(self.fields, fields))).await
+    }
+
+    /// The other protocol begins behind the request, all of it.
+    async fn drain(&mut self) -> Result<()> {
         // RFC 9110, 7.8: a server must not switch to what was not offered.
         if !self.head.upgrade() {
             return Err(status::error(400));
         }
-        // RFC 9110, 7.8: the other protocol begins behind the request, all of it.
         while self.next_piece().await?.is_some() {
             if self.watch.came > DRAIN_MAX {
                 return Err(Error::new(Code::MessageTooLarge).on_wire(413));
             }
         }
-        self.link.outlet().send(Message::Upgrade(&super::With(self.fields, fields))).await
+        Ok(())
     }
 
     /// Where the request comes from, if the transport has addresses.

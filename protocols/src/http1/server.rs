@@ -34,8 +34,7 @@ pub(super) const DRAIN_MAX: u64 = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Http1 {
     exchange: Exchange,
-    body: Body,
-    scan: Scan,
+    speech: Speech,
     head_max: u16,
     target_max: u16,
     fields_max: u16,
@@ -49,14 +48,33 @@ pub struct Http1 {
     /// The body that is streamed is made of events, and a comment between two of them is harmless.
     events: bool,
     status: u16,
-    /// Bytes of body sent in answer to the last request.
-    sent: u64,
     /// Bytes of content last encoded whole.
     encoded: u32,
+    /// Most bytes of a message behind an upgrade.
+    message_max: u32,
     date: Option<fn() -> Option<Date>>,
     ways: Option<&'static Ways>,
-    /// What is spoken behind an upgrade.
-    pub(crate) frames: Frames<Server>,
+}
+
+/// How far what is spoken has come: of two protocols there is but one at a time, and they share the room.
+#[derive(Clone, Debug)]
+enum Speech {
+    Http(Transfer),
+    /// Behind an upgrade.
+    Frames(Frames<Server>),
+}
+
+/// How far a request has come in, and a response out.
+#[derive(Clone, Debug)]
+struct Transfer {
+    body: Body,
+    scan: Scan,
+    /// Bytes of body sent in answer to the last request.
+    sent: u64,
+}
+
+impl Transfer {
+    const NEW: Self = Self { body: Body::Length(0), scan: Scan::new(), sent: 0 };
 }
 
 /// How everything is said and understood that is no request and no whole response. An image that has none of it does
@@ -79,11 +97,11 @@ const STREAMS: &Ways = &Ways {
 };
 
 const WEBSOCKET: &Ways = &Ways {
-    decode: |codec, input| codec.frames.next(input).map(|step| step.map(Found::Frame)),
+    decode: |codec, input| codec.frames_mut().next(input).map(|step| step.map(Found::Frame)),
     encode: Http1::encode_framed,
     accepted: Http1::accepted_framed,
-    keep_alive: |codec, now, out| codec.frames.keep_alive(now, out),
-    close: |codec, why, out| codec.frames.close(why, out),
+    keep_alive: |codec, now, out| codec.frames_mut().keep_alive(now, out),
+    close: |codec, why, out| codec.frames_mut().close(why, out),
 };
 
 /// What became of `Expect: 100-continue`.
@@ -168,8 +186,7 @@ impl Http1 {
     pub const fn new() -> Self {
         Self {
             exchange: Exchange::START,
-            body: Body::Length(0),
-            scan: Scan::new(),
+            speech: Speech::Http(Transfer::NEW),
             head_max: 16 * 1024,
             target_max: 8000,
             fields_max: 100,
@@ -180,11 +197,10 @@ impl Http1 {
             crlf_next: false,
             events: false,
             status: 0,
-            sent: 0,
             encoded: 0,
+            message_max: 0,
             date: None,
             ways: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
-            frames: Frames::new(Server),
         }
     }
 
@@ -198,8 +214,47 @@ impl Http1 {
 
     /// What follows the upgrade that comes next are WebSocket frames; `deflate` if messages may be compressed.
     pub(crate) fn becomes_frames(&mut self, deflate: bool) {
-        self.ways = Some(WEBSOCKET);
-        self.frames.may_deflate(deflate);
+        let mut frames = Frames::new(Server).message_max(self.message_max);
+        frames.may_deflate(deflate);
+        (self.ways, self.speech) = (Some(WEBSOCKET), Speech::Frames(frames));
+    }
+
+    /// What is spoken behind an upgrade to WebSocket.
+    pub(crate) fn frames(&self) -> Option<&Frames<Server>> {
+        match &self.speech {
+            Speech::Frames(frames) => Some(frames),
+            Speech::Http(_) => None,
+        }
+    }
+
+    /// The same, to go on with.
+    pub(crate) fn frames_mut(&mut self) -> &mut Frames<Server> {
+        if let Speech::Http(_) = self.speech {
+            self.becomes_frames(false);
+        }
+        match &mut self.speech {
+            Speech::Frames(frames) => frames,
+            Speech::Http(_) => unreachable!("it has become frames"),
+        }
+    }
+
+    #[inline]
+    fn transfer(&self) -> &Transfer {
+        match &self.speech {
+            Speech::Http(transfer) => transfer,
+            Speech::Frames(_) => &Transfer::NEW,
+        }
+    }
+
+    #[inline]
+    fn transfer_mut(&mut self) -> &mut Transfer {
+        if let Speech::Frames(_) = self.speech {
+            self.speech = Speech::Http(Transfer::NEW);
+        }
+        match &mut self.speech {
+            Speech::Http(transfer) => transfer,
+            Speech::Frames(_) => unreachable!("it has become HTTP again"),
+        }
     }
 
     /// Most bytes of a request's head.
@@ -237,7 +292,7 @@ impl Http1 {
 
     /// Bytes of the request's body that are still to come, if that is known.
     pub fn body_left(&self) -> Option<u64> {
-        if self.body_is_over() { Some(0) } else { self.body.known() }
+        if self.body_is_over() { Some(0) } else { self.transfer().body.known() }
     }
 
     /// Whether the client waits for a 100 before it sends the body.
@@ -247,7 +302,7 @@ impl Http1 {
 
     /// The status last sent, zero for none, and how many bytes of body with it.
     pub fn answered(&self) -> (u16, u64) {
-        (self.status, self.sent)
+        (self.status, self.transfer().sent)
     }
 
     /// Whether a response is still owed.
@@ -289,20 +344,21 @@ impl Http1 {
             target: self.target_max.into(),
             fields: self.fields_max.into(),
         };
-        let Some((n, head)) = self.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
-        (self.method, self.version) = (head.method, head.version);
-        (self.status, self.sent) = (0, 0);
+        let transfer = self.transfer_mut();
+        let Some((n, head)) = transfer.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
         let body = match head.framing {
             Framing::None | Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),
             Framing::Chunked | Framing::UntilClose => Some(Body::CHUNKED),
         };
-        self.expects = match head.expect_continue() && body.is_some() && head.version == Version::Http11 {
+        let is_over = body.is_none();
+        (transfer.body, transfer.sent) = (body.unwrap_or(Body::Length(0)), 0);
+        (self.method, self.version, self.status) = (head.method, head.version, 0);
+        self.expects = match head.expect_continue() && !is_over && head.version == Version::Http11 {
             true => Expects::Permission,
             false => Expects::Nothing,
         };
-        self.exchange.asked(body.is_some(), head.keep_alive());
-        self.body = body.unwrap_or(Body::Length(0));
+        self.exchange.asked(!is_over, head.keep_alive());
         if head.method == Method::Connect {
             return Err(Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(501));
         }
@@ -311,7 +367,7 @@ impl Http1 {
 
     fn piece(&mut self, input: &[u8]) -> Result<Step<Found>> {
         self.expects = Expects::Nothing;
-        let step = match self.body.advance(input)? {
+        let step = match self.transfer_mut().body.advance(input)? {
             Progress::Skip(n) => Step::Quiet(n),
             Progress::Piece(n, start, end) => Step::Event(n, Found::Piece(start as u32, end as u32)),
             Progress::End(n) => {
@@ -319,7 +375,7 @@ impl Http1 {
                 return Ok(Step::Event(n, Found::End));
             }
         };
-        if self.body.is_over() {
+        if self.transfer().body.is_over() {
             self.exchange.read_all();
         }
         Ok(step)
@@ -328,7 +384,7 @@ impl Http1 {
     /// Whether the connection can be used again behind a response with this head.
     fn persists_behind(&self, head: &ResponseHead<'_>) -> bool {
         let unread = match self.exchange.reading {
-            Reading::Body if !head.reads_on => self.body.known().unwrap_or(0),
+            Reading::Body if !head.reads_on => self.transfer().body.known().unwrap_or(0),
             _ => 0,
         };
         let waits = self.permission_is_due() && !head.reads_on;
@@ -459,7 +515,7 @@ impl Codec for Http1 {
         // Behind a head there must be room for pieces of its body.
         let fits = limits.unit - limits.unit / 8;
         self.head_max = self.head_max.min(u16::try_from(fits).unwrap_or(u16::MAX));
-        self.frames.limit(limits);
+        self.message_max = Frames::<Server>::most(limits);
     }
 
     #[inline]
@@ -498,7 +554,8 @@ impl Codec for Http1 {
         match (message, self.ways) {
             (Message::Whole(head, _), _) => {
                 self.exchange.persistent = self.persists_behind(&head);
-                (self.status, self.sent) = (head.status, self.encoded.into());
+                self.status = head.status;
+                self.transfer_mut().sent = self.encoded.into();
                 self.exchange.wrote(None);
             }
             (message, Some(ways)) => (ways.accepted)(self, message),
@@ -507,11 +564,11 @@ impl Codec for Http1 {
     }
 
     fn under_way(&self) -> bool {
-        self.exchange.reading == Reading::Body || (self.is_upgraded() && self.frames.is_midway())
+        self.exchange.reading == Reading::Body || self.frames().is_some_and(Frames::is_midway)
     }
 
     fn goes_on(&self) -> bool {
-        self.is_upgraded() && self.frames.goes_on()
+        self.frames().is_some_and(Frames::goes_on)
     }
 
     /// RFC 9112, 9.6: what cannot be understood is answered, then the connection ends.
@@ -545,7 +602,7 @@ impl Codec for Http1 {
 impl Http1 {
     fn encode_framed<'m>(&mut self, message: Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         match message {
-            Message::Frame(frame) if self.is_upgraded() => self.frames.encode(frame, out),
+            Message::Frame(frame) if self.is_upgraded() => self.frames_mut().encode(frame, out),
             Message::Upgrade(fields) if self.owes() => self.put_upgrade(fields, out).map(|()| &[][..]),
             _ => Err(misuse()),
         }
@@ -553,7 +610,7 @@ impl Http1 {
 
     fn accepted_framed(&mut self, message: Message<'_>) {
         match message {
-            Message::Frame(frame) => self.frames.accepted(frame),
+            Message::Frame(frame) => self.frames_mut().accepted(frame),
             _ => self.upgraded(),
         }
     }
@@ -610,7 +667,7 @@ impl Http1 {
             }
             Message::Piece(piece) => {
                 self.crlf_due = self.crlf_next;
-                self.sent += piece.len() as u64;
+                self.transfer_mut().sent += piece.len() as u64;
                 self.exchange.wrote_piece(piece.len());
             }
             Message::End(_) => {

@@ -156,16 +156,16 @@ impl Speaker for &mut (dyn Outlet<Http1> + '_) {
         (**self).stats()
     }
     fn message_max(&self) -> usize {
-        self.state().frames.message_max()
+        self.state().frames().map_or(0, Frames::limit_of_messages)
     }
     fn payload_max(&self) -> usize {
-        self.state().frames.payload_max()
+        usize::MAX
     }
     fn closed_with(&self) -> Option<u16> {
-        self.state().frames.closed_with()
+        self.state().frames().and_then(Frames::closed_with)
     }
     fn unbounded(&mut self) {
-        self.codec().frames.unbounded();
+        self.codec().frames_mut().unbounded();
     }
 }
 
@@ -229,7 +229,7 @@ impl<P: Platform, R: Role> Speaker for &mut Sender<P, Frames<R>> {
         Sender::stats(self)
     }
     fn message_max(&self) -> usize {
-        Outlet::state(*self).message_max()
+        Outlet::state(*self).limit_of_messages()
     }
     fn payload_max(&self) -> usize {
         Outlet::state(*self).payload_max()

@@ -9,8 +9,8 @@ use netloom_core::{CloseReason, Code, Codec, Error, Fault, Instant, Limits, Outb
 
 use super::close;
 use super::header::{
-    self, BINARY, CLOSE, CONTINUATION, CONTROL_MAX, FIN, HEADER_MAX, Header, PING, PONG, RSV1, TEXT,
-    violation,
+    self, BINARY, CLOSE, CONTINUATION, CONTROL_FRAME_MAX, CONTROL_MAX, FIN, HEADER_MAX, Header, PING, PONG,
+    RSV1, TEXT, violation,
 };
 use super::mask::{mask, rotated};
 use super::utf8::Utf8;
@@ -83,16 +83,16 @@ pub struct Frames<R> {
     gathered: u32,
     /// Most bytes of a message.
     max: u32,
-    /// Most bytes of a frame's payload that has to be copied to be sent.
-    copied_max: u32,
-    /// What the next byte is masked with first.
-    key: [u8; 4],
+    /// A server's: what the next byte is masked with first. A client's: most bytes of payload of a frame, which it has
+    /// to copy to mask it.
+    key_or_max: [u8; 4],
     utf8: Utf8,
     flags: Flags,
     /// What the peer closed with; 0 if it has not.
     closed_with: u16,
-    /// When the ping that is not answered yet was sent, which is its payload; `NEVER` if none is.
-    pinged_at: Instant,
+    /// What the ping says that is not answered yet: the low 32 bits of the microseconds at which it was sent, or their
+    /// neighbour; 0 if none is.
+    pinged_at: u32,
     role: R,
 }
 
@@ -226,12 +226,11 @@ impl<R> Frames<R> {
             left: 0,
             gathered: 0,
             max: u32::MAX,
-            copied_max: u32::MAX,
-            key: [0; 4],
+            key_or_max: [0xff; 4],
             utf8: Utf8::NEW,
             flags: Flags(0),
             closed_with: 0,
-            pinged_at: Instant::NEVER,
+            pinged_at: 0,
             role,
         }
     }
@@ -251,14 +250,15 @@ impl<R> Frames<R> {
         Some(self.closed_with).filter(|code| *code != 0)
     }
 
-    /// Most bytes of one message.
-    pub(super) fn message_max(&self) -> usize {
-        self.max as usize
+    /// Takes messages of at most that many bytes.
+    pub(crate) const fn message_max(mut self, bytes: u32) -> Self {
+        self.max = bytes;
+        self
     }
 
-    /// Most bytes of payload of one frame of ours.
-    pub(super) fn payload_max(&self) -> usize {
-        self.copied_max as usize
+    /// Most bytes of one message.
+    pub(super) const fn limit_of_messages(&self) -> usize {
+        self.max as usize
     }
 
     /// Whether a message was begun and is not over.
@@ -272,13 +272,16 @@ impl<R> Frames<R> {
 }
 
 impl<R: Role> Frames<R> {
-    pub(crate) fn limit(&mut self, limits: Limits) {
-        let fits = limits.message.min(limits.unit.saturating_sub(HEADER_MAX));
-        self.max = u32::try_from(fits).unwrap_or(u32::MAX);
-        if !R::MASKED {
-            // What is masked has to be copied.
-            self.copied_max = u32::try_from(limits.queue.saturating_sub(HEADER_MAX)).unwrap_or(u32::MAX);
-        }
+    /// Most bytes of a message that a session with these limits takes.
+    pub(crate) fn most(limits: Limits) -> u32 {
+        // Behind all of a message but its end there must be room for a control frame.
+        let fits = limits.message.min(limits.unit.saturating_sub(HEADER_MAX + CONTROL_FRAME_MAX));
+        u32::try_from(fits).unwrap_or(u32::MAX)
+    }
+
+    /// Most bytes of payload of one frame of ours.
+    pub(super) fn payload_max(&self) -> usize {
+        if R::MASKED { usize::MAX } else { u32::from_ne_bytes(self.key_or_max) as usize }
     }
 
     /// The next frame, or what there is of it.
@@ -317,7 +320,9 @@ impl<R: Role> Frames<R> {
         // It fits: `max` does.
         self.left = header.len as u32;
         self.gathered = before + self.left;
-        self.key = header.key;
+        if R::MASKED {
+            self.key_or_max = header.key;
+        }
         if opcode != CONTINUATION {
             self.flags.set(Flags::MESSAGE, true);
             self.flags.set(Flags::IS_TEXT, opcode == TEXT);
@@ -333,8 +338,8 @@ impl<R: Role> Frames<R> {
         let end = input.len().min(start + self.left as usize);
         let payload = &mut input[start..end];
         if R::MASKED {
-            mask(payload, self.key);
-            self.key = rotated(self.key, payload.len());
+            mask(payload, self.key_or_max);
+            self.key_or_max = rotated(self.key_or_max, payload.len());
         }
         self.left -= payload.len() as u32;
         let last = self.left == 0 && self.flags.has(Flags::IS_LAST);
@@ -364,10 +369,8 @@ impl<R: Role> Frames<R> {
         let found = |what| Step::Event(end, Found { start: start as u32, end: end as u32, what });
         match header.opcode() {
             PING => Ok(found(What::Ping)),
-            PONG if *payload == self.pinged_at.as_micros().to_be_bytes()
-                && self.pinged_at != Instant::NEVER =>
-            {
-                Ok(Step::Alive(end, core::mem::replace(&mut self.pinged_at, Instant::NEVER)))
+            PONG if *payload == self.pinged_at.to_be_bytes() && self.pinged_at != 0 => {
+                Ok(Step::Alive(end, core::mem::take(&mut self.pinged_at)))
             }
             PONG => Ok(found(What::Pong)),
             _ => {
@@ -459,8 +462,9 @@ impl<R: Role> Frames<R> {
 
     /// A ping with the time as its payload.
     pub(crate) fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
-        if self.encode(Frame::Ping(&now.as_micros().to_be_bytes()), out).is_ok() {
-            self.pinged_at = now;
+        let micros = now.as_micros() as u32 | 1;
+        if self.encode(Frame::Ping(&micros.to_be_bytes()), out).is_ok() {
+            self.pinged_at = micros;
         }
     }
 }
@@ -512,7 +516,11 @@ impl<R: Role> Codec for Frames<R> {
     const GOODBYE_MAX: usize = 14;
 
     fn limit(&mut self, limits: Limits) {
-        self.limit(limits);
+        self.max = Self::most(limits);
+        if !R::MASKED {
+            let fits = limits.queue.saturating_sub(HEADER_MAX);
+            self.key_or_max = u32::try_from(fits).unwrap_or(u32::MAX).to_ne_bytes();
+        }
     }
 
     #[inline]

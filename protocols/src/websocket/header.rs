@@ -30,6 +30,8 @@ pub(super) const PONG: u8 = 10;
 pub(super) const HEADER_MAX: usize = 14;
 /// Most bytes of a control frame's payload (RFC 6455, 5.5).
 pub(super) const CONTROL_MAX: usize = 125;
+/// Most bytes of a control frame, masked.
+pub(super) const CONTROL_FRAME_MAX: usize = 2 + 4 + CONTROL_MAX;
 
 /// A header that was parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

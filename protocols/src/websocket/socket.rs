@@ -147,7 +147,8 @@ impl<C: Carrier> Socket<C> {
         Ok(Some((message, Peer { speaker, deflate })))
     }
 
-    /// The same connection, whose messages are taken piece by piece, of any length.
+    /// The same connection, whose messages are taken piece by piece, of any length: before the first is received, or
+    /// between two.
     pub fn fragments(mut self) -> Fragments<C> {
         self.peer().speaker.unbounded();
         Fragments(self)
