@@ -4,6 +4,7 @@
 //! `cargo +nightly fuzz run request -- -max_total_time=60`, in `tests/`. What it finds goes into `corpus/` by a name
 //! that says what it is.
 
+use netloom::websocket::{Compression, DeflateOptions, Deflation, Offer, offers};
 use netloom_core::time::Date;
 use netloom_core::{CloseReason, Codec, Error, Limits, Outbox, Result, Step};
 use netloom_protocols::http1::conditional::{self, Validators};
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("cookies", cookies),
     ("urls", urls),
     ("fields", fields),
+    ("deflate", deflate),
 ];
 
 /// Cuts that some bytes determine: so many bytes at a time.
@@ -481,5 +483,57 @@ pub fn fields(data: &[u8]) {
             escaped(value);
         }
         _ = mime::is_compressible(text);
+    }
+}
+
+/// Most bytes of a message that is inflated here.
+const PLAIN_MAX: usize = 1 << 16;
+
+/// Offers of permessage-deflate in the first line, compressed messages behind it; the first byte of all says how.
+pub fn deflate(data: &[u8]) {
+    let Some((first, data)) = data.split_first() else { return };
+    let (line, messages) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
+    let messages = messages.get(1..).unwrap_or_default();
+    let options = DeflateOptions::new()
+        .threshold(0)
+        .level(u32::from(first >> 1 & 7) + 1)
+        .window_bits(u32::from(first >> 4))
+        .context_takeover(first & 1 != 0);
+    for offer in offers(line.split(|byte| *byte == b'\r')) {
+        let text = offer.to_string();
+        assert!(offers(std::iter::once(text.as_bytes())).eq([offer]), "{text}");
+        let answer = Deflation::new(options).agree(&mut std::iter::once(offer)).expect("it can be met");
+        let text = answer.to_string();
+        let agreed = Offer(offer).accepted(std::iter::once(text.as_bytes()));
+        assert_eq!(agreed, Ok(Some(answer)), "{text} to {offer}");
+    }
+    _ = Offer(Default::default()).accepted(line.split(|byte| *byte == b'\r'));
+    let ours = || {
+        let mut deflation = Deflation::new(options);
+        deflation.agree(&mut std::iter::once(Default::default())).expect("it can be met");
+        deflation
+    };
+    let mut stranger = ours();
+    for message in messages.split(|byte| *byte == b'\n') {
+        let (inflate, _) = stranger.halves();
+        match inflate.inflate(message, PLAIN_MAX) {
+            Ok(()) => assert!(inflate.inflated().len() <= PLAIN_MAX),
+            Err(error) => {
+                assert!(matches!(error.wire(), 1007 | 1009), "{error}");
+                break;
+            }
+        }
+        inflate.release();
+    }
+    let (mut one, mut other) = (ours(), ours());
+    for message in messages.split(|byte| *byte == b'\n').chain([messages]) {
+        let (_, deflate) = one.halves();
+        if deflate.deflate(message) == Ok(true) {
+            let (inflate, _) = other.halves();
+            assert_eq!(inflate.inflate(deflate.deflated(), message.len()), Ok(()));
+            assert_eq!(inflate.inflated(), message);
+            inflate.release();
+            deflate.release();
+        }
     }
 }
