@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use common::{dial, ends};
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress};
 use netloom::http::{Compression, Request, Sent};
-use netloom::websocket::{self, Accept, DeflateOptions};
+use netloom::websocket::{self, Accept, Connector, DeflateOptions, Message};
 use netloom::{Result, Server, routes};
 
 async fn echo(request: Request<'_>) -> Result<Sent> {
@@ -220,4 +220,37 @@ fn nothing_is_agreed_on_unless_both_want_it() {
         send(&mut stream, TEXT | COMPRESSED, b"\0");
         closes_with(&mut stream, 1002);
     }
+}
+
+#[tokio::test]
+async fn a_client_of_ours_offers_it_and_keeps_to_what_the_server_says() {
+    let text: String = (0..500).map(|n| format!("{} ", n * n)).collect();
+    for (ours, theirs) in [
+        (DeflateOptions::new(), DeflateOptions::new()),
+        (DeflateOptions::new(), DeflateOptions::new().context_takeover(true)),
+        (DeflateOptions::new().context_takeover(true), DeflateOptions::new()),
+        (
+            DeflateOptions::new().context_takeover(true).window_bits(10).peer_window_bits(9),
+            DeflateOptions::new().context_takeover(true).window_bits(12).peer_window_bits(9),
+        ),
+    ] {
+        let (_server, address) = serve(theirs);
+        for (connector, is_compressed) in [(Connector::new().deflate(ours), true), (Connector::new(), false)]
+        {
+            let mut socket = connector.connect(&format!("ws://{address}/")).await.unwrap();
+            for _ in 0..5 {
+                socket.peer().send(&*text).await.unwrap();
+                let (message, _) = socket.receive().await.unwrap().unwrap();
+                assert_eq!(message, Message::Text(&text));
+            }
+            let stats = socket.peer().stats();
+            assert_eq!(stats.received.bytes < 4 * text.len() as u64, is_compressed, "{stats:?}");
+            assert_eq!(stats.sent.bytes < 4 * text.len() as u64, is_compressed, "{stats:?}");
+        }
+    }
+    let (_server, address) = serve(None);
+    let offering = Connector::new().deflate(DeflateOptions::new());
+    let mut socket = offering.connect(&format!("ws://{address}/")).await.unwrap();
+    socket.peer().send(&*text).await.unwrap();
+    assert_eq!(socket.receive().await.unwrap().unwrap().0, Message::Text(&text));
 }

@@ -117,12 +117,41 @@ pub fn agreed(
     key: &[u8; KEY],
     protocols: &'static [&'static str],
 ) -> Result<Option<&'static str>> {
+    if elements(fields.get_all("sec-websocket-extensions")).any(|name| !name.is_empty()) {
+        return Err(refused(status));
+    }
+    agreed_but_for_extensions(status, fields, key, protocols)
+}
+
+/// [`agreed`], and what a server that was offered compression has made of it.
+///
+/// # Errors
+/// As for [`agreed`].
+#[cfg(feature = "deflate")]
+pub fn agreed_on(
+    status: u16,
+    fields: Fields<'_>,
+    key: &[u8; KEY],
+    protocols: &'static [&'static str],
+    offer: &super::Offer,
+) -> Result<(Option<&'static str>, Option<super::Parameters>)> {
+    let protocol = agreed_but_for_extensions(status, fields, key, protocols)?;
+    let extensions = fields.get_all("sec-websocket-extensions");
+    let parameters = offer.accepted(extensions).map_err(|_| refused(status))?;
+    Ok((protocol, parameters))
+}
+
+fn agreed_but_for_extensions(
+    status: u16,
+    fields: Fields<'_>,
+    key: &[u8; KEY],
+    protocols: &'static [&'static str],
+) -> Result<Option<&'static str>> {
     // The codec has seen to Connection. RFC 6455, 4.1: what it must say, and must not.
     let mut upgrade = elements(fields.get_all("upgrade"));
     let upgrades = upgrade.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
     let accepts = one(fields, "sec-websocket-accept")? == Some(&accept_for(key)[..]);
-    let extends = elements(fields.get_all("sec-websocket-extensions")).any(|name| !name.is_empty());
-    if status != 101 || !upgrades || upgrade.next().is_some() || !accepts || extends {
+    if status != 101 || !upgrades || upgrade.next().is_some() || !accepts {
         return Err(refused(status));
     }
     let Some(chosen) = one(fields, "sec-websocket-protocol")? else { return Ok(None) };

@@ -34,6 +34,8 @@ mod utf8;
 pub use accept::{Accept, accept};
 pub use carrier::{Carrier, Parts, Speaker, Upgraded};
 pub use compression::{Compression, Deflate, Inflate, Never, Parameters};
+#[cfg(feature = "deflate")]
+pub use connect::agreed_on;
 pub use connect::{ClientSocket, Connect, agreed};
 #[cfg(feature = "deflate")]
 pub use extension::{Offer, offers};

@@ -5,10 +5,14 @@ use std::ops::Range;
 use std::task::{Context, Poll};
 
 use netloom_core::{CloseReason, Result, Sender, Transport};
-use netloom_protocols::websocket::{Carrier, Client, Found, Frames, Never, Parts, Socket};
+use netloom_protocols::websocket::{Carrier, Client, Found, Frames, Parts, Socket};
 
+#[cfg(feature = "compression")]
+use super::deflate::{Deflating as Compressor, Deflation};
 use crate::client::{ClientPlatform, ClientSession};
 use crate::tcp::Tcp;
+#[cfg(not(feature = "compression"))]
+use netloom_protocols::websocket::Never as Compressor;
 
 /// A client's WebSocket: what [`connect`](super::connect) makes. It is `Send` if its transport is.
 pub type Connected<T = Tcp> = Socket<Connection<T>>;
@@ -29,11 +33,25 @@ fn key() -> [u8; 4] {
 /// A client's connection.
 pub struct Connection<T: Transport = Tcp> {
     session: ClientSession<Frames<Masked>, T>,
+    #[cfg(feature = "compression")]
+    deflation: Option<Deflation>,
 }
 
 impl<T: Transport> Connection<T> {
     pub(super) const fn new(session: ClientSession<Frames<Masked>, T>) -> Self {
-        Self { session }
+        Self {
+            session,
+            #[cfg(feature = "compression")]
+            deflation: None,
+        }
+    }
+
+    /// What messages are compressed by, as was agreed on.
+    #[cfg(feature = "compression")]
+    pub(super) fn deflated(mut self, by: Option<Deflation>) -> Self {
+        self.session.codec().may_deflate(by.is_some());
+        self.deflation = by;
+        self
     }
 
     /// The transport, to ask it about addresses or certificates.
@@ -58,7 +76,7 @@ impl<T: Transport> Carrier for Connection<T> {
     where
         Self: 'a;
     type Deflate<'a>
-        = Never
+        = Compressor
     where
         Self: 'a;
 
@@ -78,7 +96,13 @@ impl<T: Transport> Carrier for Connection<T> {
     }
     #[inline]
     fn parts(&mut self) -> Parts<'_, Self::Speaker<'_>, Self::Deflate<'_>> {
-        self.session.parts()
+        let Parts { held, unit, speaker, .. } = self.session.parts();
+        #[cfg(feature = "compression")]
+        if let Some(deflation) = &mut self.deflation {
+            let (inflate, deflate) = deflation.parts();
+            return Parts { held, unit, speaker, inflate: Some(inflate), deflate: Some(deflate) };
+        }
+        Parts { held, unit, speaker, inflate: None, deflate: None }
     }
 }
 

@@ -3,11 +3,17 @@
 use ::http::header::{HOST, LOCATION, ORIGIN, USER_AGENT};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use netloom_core::{Code, Duration, Error, Fault, Timeouts, Transport};
-use netloom_protocols::http1::{FieldWriter, Http1Client, Response, ToFields};
+#[cfg(feature = "compression")]
+use netloom_protocols::http1::With;
+use netloom_protocols::http1::{FieldWriter, Fields, Http1Client, Response, ToFields};
+#[cfg(feature = "compression")]
+use netloom_protocols::websocket::agreed_on;
 use netloom_protocols::websocket::{Connect, Socket, agreed, key_of};
 use tokio::time::timeout;
 
 use super::connection::{Connected, Connection, masked};
+#[cfg(feature = "compression")]
+use super::deflate::{DeflateOptions, Deflation};
 use super::error::{ConnectError, way_out};
 use super::url::{Url, as_http};
 use crate::client::ClientSession;
@@ -47,6 +53,7 @@ pub async fn connect(url: &str) -> Result<Connected, ConnectError> {
 /// | [`protocols`](Self::protocols) | none |
 /// | [`origin`](Self::origin), [`header`](Self::header) | User-Agent |
 /// | [`redirects`](Self::redirects) | none are followed |
+/// | `deflate`, with the feature `compression` | not offered |
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), netloom::websocket::ConnectError> {
@@ -65,6 +72,8 @@ pub struct Connector {
     protocols: &'static [&'static str],
     fields: HeaderMap,
     redirects: u32,
+    #[cfg(feature = "compression")]
+    deflate: Option<DeflateOptions>,
     /// What is wrong with a field: told by `connect`.
     mistake: Option<String>,
 }
@@ -85,6 +94,8 @@ impl Connector {
             protocols: &[],
             fields: HeaderMap::from_iter([(USER_AGENT, name)]),
             redirects: 0,
+            #[cfg(feature = "compression")]
+            deflate: None,
             mistake: None,
         }
     }
@@ -162,6 +173,14 @@ impl Connector {
     #[must_use]
     pub fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;
+        self
+    }
+
+    /// Offers compression to the server (permessage-deflate, RFC 7692); `None` for not to.
+    #[cfg(feature = "compression")]
+    #[must_use]
+    pub fn deflate(mut self, options: impl Into<Option<DeflateOptions>>) -> Self {
+        self.deflate = options.into();
         self
     }
 
@@ -249,6 +268,11 @@ impl Connector {
             None => host_of(&url.0),
         };
         let fields = Headers(fields);
+        #[cfg(feature = "compression")]
+        let fields = With(
+            fields,
+            self.deflate.map(|options| ("sec-websocket-extensions", Deflation::new(options).offer())),
+        );
         Connect::new(host, url.target()).protocols(self.protocols).fields(&fields).ask(session, key)
     }
 
@@ -268,13 +292,56 @@ impl Connector {
         };
         let mut response = answer.map_err(failed)?;
         let status = response.status();
-        Ok(match agreed(status, response.fields(), &key, self.protocols) {
+        let agreed = self.agreed(status, response.fields(), &key);
+        Ok(match agreed {
+            #[cfg(feature = "compression")]
+            Ok((protocol, deflation)) => {
+                Ok(Socket::new(Connection::new(session.switch(masked())).deflated(deflation), protocol))
+            }
+            #[cfg(not(feature = "compression"))]
             Ok(protocol) => Ok(Socket::new(Connection::new(session.switch(masked())), protocol)),
             Err(error) => {
                 let location = response.fields().get(LOCATION.as_str()).map(<[u8]>::to_vec);
                 Err(Refusal { error, status, location })
             }
         })
+    }
+}
+
+#[cfg(feature = "compression")]
+impl Connector {
+    /// The subprotocol and the compression that the server agrees on.
+    fn agreed(
+        &self,
+        status: u16,
+        fields: Fields<'_>,
+        key: &[u8; 24],
+    ) -> netloom_core::Result<(Option<&'static str>, Option<Deflation>)> {
+        let Some(options) = self.deflate else {
+            return Ok((agreed(status, fields, key, self.protocols)?, None));
+        };
+        let mut deflation = Deflation::new(options);
+        let (protocol, parameters) = agreed_on(status, fields, key, self.protocols, &deflation.offer())?;
+        Ok((
+            protocol,
+            parameters.map(|parameters| {
+                deflation.connected(&parameters);
+                deflation
+            }),
+        ))
+    }
+}
+
+#[cfg(not(feature = "compression"))]
+impl Connector {
+    /// The subprotocol that the server agrees on.
+    fn agreed(
+        &self,
+        status: u16,
+        fields: Fields<'_>,
+        key: &[u8; 24],
+    ) -> netloom_core::Result<Option<&'static str>> {
+        agreed(status, fields, key, self.protocols)
     }
 }
 

@@ -9,7 +9,7 @@ use std::mem;
 
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
 use netloom_core::{Code, Error, Result};
-use netloom_protocols::websocket::{Compression, Deflate, Inflate, Parameters};
+use netloom_protocols::websocket::{Compression, Deflate, Inflate, Offer, Parameters};
 
 /// What a flush ends with, and no message (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -177,12 +177,38 @@ impl Deflation {
         }
     }
 
+    /// What a client offers.
+    pub(super) fn offer(&self) -> Offer {
+        let DeflateOptions { context_takeover, window_bits, peer_window_bits, .. } = self.options;
+        Offer(Parameters {
+            server_no_context_takeover: !context_takeover,
+            client_no_context_takeover: !context_takeover,
+            server_max_window_bits: Some(peer_window_bits)
+                .filter(|bits| context_takeover && *bits < WINDOW_BITS),
+            client_max_window_bits: Some(window_bits),
+        })
+    }
+
+    /// As a client that was answered so.
+    pub(super) fn connected(&mut self, agreed: &Parameters) {
+        self.inflating.takes_over = !agreed.server_no_context_takeover;
+        self.inflating.window_bits = engine_bits(agreed.server_max_window_bits);
+        // RFC 7692, 7.1.1.2: whoever need not take the context over may not.
+        self.deflating.takes_over = self.options.context_takeover && !agreed.client_no_context_takeover;
+        self.deflating.window_bits = engine_bits(agreed.client_max_window_bits).min(self.options.window_bits);
+    }
+
     /// As a server that has answered so.
-    fn serve(&mut self, agreed: &Parameters) {
+    fn accepted(&mut self, agreed: &Parameters) {
         self.inflating.takes_over = !agreed.client_no_context_takeover;
         self.inflating.window_bits = engine_bits(agreed.client_max_window_bits);
         self.deflating.takes_over = !agreed.server_no_context_takeover;
         self.deflating.window_bits = engine_bits(agreed.server_max_window_bits).min(self.options.window_bits);
+    }
+
+    /// What takes compression off, and what compresses.
+    pub(super) fn parts(&mut self) -> (&mut dyn Inflate, &mut Deflating) {
+        (&mut self.inflating, &mut self.deflating)
     }
 }
 
@@ -190,7 +216,7 @@ impl Compression for Deflation {
     fn agree(&mut self, offers: &mut dyn Iterator<Item = Parameters>) -> Option<Parameters> {
         // There is none that cannot be met, so the one that the client likes best is.
         let agreed = self.answer(&offers.next()?);
-        self.serve(&agreed);
+        self.accepted(&agreed);
         Some(agreed)
     }
 
@@ -344,7 +370,8 @@ fn malformed() -> Error {
     Error::new(Code::ProtocolViolation).on_wire(1007)
 }
 
-struct Deflating {
+/// What compresses.
+pub struct Deflating {
     /// The context that is taken over.
     own: Option<Box<Compress>>,
     threshold: u32,
