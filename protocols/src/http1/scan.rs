@@ -22,12 +22,12 @@ use super::octets::line_feed;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// Bytes in which there is no empty line.
-    seen: u32,
+    seen: u16,
     /// With that many bytes it is parsed again.
-    again: u32,
+    again: u16,
 }
 
-const _: () = assert!(size_of::<Scan>() <= 8);
+const _: () = assert!(size_of::<Scan>() <= 4);
 
 impl Scan {
     /// Of a head of which nothing was looked at.
@@ -91,7 +91,7 @@ impl Scan {
             at += more + 1;
             has_end = input.get(..at).is_some_and(|front| front.ends_with(b"\r\n\r\n"));
         }
-        self.seen = input.len() as u32;
+        self.seen = short(input.len());
         has_end
     }
 
@@ -100,8 +100,13 @@ impl Scan {
         // A target is refused where it becomes too long, and not at the next doubling.
         let target = limits.target.saturating_add("\r\n".len() + METHOD_MAX + "  ".len());
         let again = if len < target { target.min(len * 2) } else { len * 2 };
-        *self = Self { seen: len as u32, again: again as u32 };
+        *self = Self { seen: short(len), again: short(again) };
     }
+}
+
+/// No head is longer: its limits have 16 bits.
+fn short(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
 }
 
 /// Tests count the bytes that are looked at.

@@ -35,6 +35,7 @@ pub(super) const DRAIN_MAX: u64 = 64 * 1024;
 pub struct Http1 {
     exchange: Exchange,
     speech: Speech,
+    scan: Scan,
     head_max: u16,
     target_max: u16,
     fields_max: u16,
@@ -48,8 +49,6 @@ pub struct Http1 {
     /// The body that is streamed is made of events, and a comment between two of them is harmless.
     events: bool,
     status: u16,
-    /// Bytes of content last encoded whole.
-    encoded: u32,
     /// Most bytes of a message behind an upgrade.
     message_max: u32,
     date: Option<fn() -> Option<Date>>,
@@ -68,13 +67,12 @@ enum Speech {
 #[derive(Clone, Debug)]
 struct Transfer {
     body: Body,
-    scan: Scan,
     /// Bytes of body sent in answer to the last request.
     sent: u64,
 }
 
 impl Transfer {
-    const NEW: Self = Self { body: Body::Length(0), scan: Scan::new(), sent: 0 };
+    const NEW: Self = Self { body: Body::Length(0), sent: 0 };
 }
 
 /// How everything is said and understood that is no request and no whole response. An image that has none of it does
@@ -197,7 +195,7 @@ impl Http1 {
             crlf_next: false,
             events: false,
             status: 0,
-            encoded: 0,
+            scan: Scan::new(),
             message_max: 0,
             date: None,
             ways: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
@@ -344,14 +342,14 @@ impl Http1 {
             target: self.target_max.into(),
             fields: self.fields_max.into(),
         };
-        let transfer = self.transfer_mut();
-        let Some((n, head)) = transfer.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
+        let Some((n, head)) = self.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
         let body = match head.framing {
             Framing::None | Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),
             Framing::Chunked | Framing::UntilClose => Some(Body::CHUNKED),
         };
         let is_over = body.is_none();
+        let transfer = self.transfer_mut();
         (transfer.body, transfer.sent) = (body.unwrap_or(Body::Length(0)), 0);
         (self.method, self.version, self.status) = (head.method, head.version, 0);
         self.expects = match head.expect_continue() && !is_over && head.version == Version::Http11 {
@@ -438,7 +436,8 @@ impl Http1 {
         out: &mut Outbox<'_>,
     ) -> Result<&'m [u8]> {
         self.put_head(head, self.persists_behind(head), out)?;
-        self.encoded = 0;
+        // Told when it was accepted; until then it may be said anew.
+        self.transfer_mut().sent = 0;
         if !has_content(head.status) {
             out.put(b"\r\n")?;
             return Ok(&[]);
@@ -449,7 +448,7 @@ impl Http1 {
                 if self.method == Method::Head {
                     return Ok(&[]);
                 }
-                self.encoded = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                self.transfer_mut().sent = bytes.len() as u64;
                 Ok(bytes)
             }
             Content::Fill(content) => {
@@ -457,7 +456,7 @@ impl Http1 {
                 let length = fill(content, out)?;
                 match self.method {
                     Method::Head => out.take_back(length),
-                    _ => self.encoded = u32::try_from(length).unwrap_or(u32::MAX),
+                    _ => self.transfer_mut().sent = length as u64,
                 }
                 Ok(&[])
             }
@@ -555,7 +554,6 @@ impl Codec for Http1 {
             (Message::Whole(head, _), _) => {
                 self.exchange.persistent = self.persists_behind(&head);
                 self.status = head.status;
-                self.transfer_mut().sent = self.encoded.into();
                 self.exchange.wrote(None);
             }
             (message, Some(ways)) => (ways.accepted)(self, message),
@@ -662,6 +660,7 @@ impl Http1 {
                 let outgoing = self.framing(head.status, length);
                 self.exchange.persistent = self.persists_behind(&head) && outgoing != Outgoing::UntilClose;
                 self.status = head.status;
+                self.transfer_mut().sent = 0;
                 (self.crlf_due, self.events) = (false, head.events && outgoing != Outgoing::Nothing);
                 self.exchange.wrote(Some(outgoing));
             }

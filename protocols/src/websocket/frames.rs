@@ -90,8 +90,8 @@ pub struct Frames<R> {
     flags: Flags,
     /// What the peer closed with; 0 if it has not.
     closed_with: u16,
-    /// What the ping says that is not answered yet: the low 32 bits of the microseconds at which it was sent, or their
-    /// neighbour; 0 if none is.
+    /// What the ping says that is not answered yet: the low 32 bits of the microseconds at which it was sent; 0 if
+    /// none is.
     pinged_at: u32,
     role: R,
 }
@@ -462,7 +462,7 @@ impl<R: Role> Frames<R> {
 
     /// A ping with the time as its payload.
     pub(crate) fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
-        let micros = now.as_micros() as u32 | 1;
+        let micros = (now.as_micros() as u32).max(1);
         if self.encode(Frame::Ping(&micros.to_be_bytes()), out).is_ok() {
             self.pinged_at = micros;
         }

@@ -14,7 +14,7 @@ use crate::{Blocks, Faults, OnBlocks, Random, World, cancel_at_random, link, ope
 /// Of the client's queues.
 const QUEUE: usize = 512;
 /// Longest message that the client can take: a header must fit too.
-const MESSAGE_MAX: usize = QUEUE - 14;
+const MESSAGE_MAX: usize = QUEUE - 14 - 131;
 
 /// A message of either kind, made of a seed.
 fn make(random: &mut Random) -> (Kind, Vec<u8>) {
