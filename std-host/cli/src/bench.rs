@@ -5,6 +5,7 @@
 //! | `load.rs` | one thread and its connections |
 //! | `echo.rs` | one connection to an echo server |
 //! | `message.rs` | a message that says whose it is, and what its answer must be |
+//! | `websocket.rs` | the same over WebSocket |
 //! | `http.rs` | one connection to a server of HTTP, and what its answers are compared with |
 //! | `report.rs` | what came of it, for people and for programs |
 
@@ -13,6 +14,7 @@ mod http;
 mod load;
 mod message;
 mod report;
+mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +36,7 @@ use crate::{files, units};
 use http::{Answers, Question};
 use load::{Counts, Load, Signal, Tally, Work};
 use report::Report;
+use websocket::Endpoint;
 
 /// Load a server of echo or HTTP, compare every answer, and say how fast it is.
 #[derive(clap::Args)]
@@ -44,6 +47,8 @@ tcp: each message carries the numbers of its connection and of itself (from 12 b
 are found too. MB/s are 10^6 bytes of messages per second in one direction. A first connection that is used \
 for nothing else finds the address.
 
+ws: the same messages, binary; the server sends each back. Each connection shakes hands when the load begins.
+
 http: the same request again and again, pipelined if more than one is unanswered. It is asked twice before, to \
 see what answers are like: if both are the same, every answer must be, byte for byte; if not, every status. Answers \
 that are not 2xx are counted. MB/s are of bodies. A connection that the server ends in order is made again.
@@ -52,13 +57,14 @@ Examples:
   netloom bench tcp://127.0.0.1:7000
   netloom bench tcp://127.0.0.1:7000 --connections 1 --in-flight 1       the latency of one client
   netloom bench tcp://127.0.0.1:7000 --connections 10000 --in-flight 1   many clients
+  netloom bench ws://127.0.0.1:8080/ws --size 1k                         WebSocket
   netloom bench http://127.0.0.1:8080/plaintext -n 16                    HTTP, pipelined
   netloom bench http://127.0.0.1:8080/echo --data @file -H 'Content-Type: image/png'
   netloom bench http://127.0.0.1:8080/ --duration 1 --json | jq .rate
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT or http://HOST[:PORT][/PATH]
+    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]
     url: Url,
     /// Connections at the same time.
     #[arg(short, long, value_name = "N", default_value = "50")]
@@ -66,7 +72,7 @@ pub(crate) struct Args {
     /// Unanswered messages or requests on each connection [default: 16, or 1 with http]
     #[arg(short = 'n', long, value_name = "N")]
     in_flight: Option<NonZeroUsize>,
-    /// Length of a message of tcp [default: 64]
+    /// Length of a message of tcp or ws [default: 64]
     #[arg(short, long, value_name = "BYTES", value_parser = units::bytes)]
     size: Option<usize>,
     /// How long to measure.
@@ -114,10 +120,13 @@ impl Args {
             Scheme::Tcp if self.request.is_given() || self.data.is_some() => {
                 Err(Failure::usage("--request, --header and --data are for http://"))
             }
-            Scheme::Http if self.size.is_some() => {
-                Err(Failure::usage("--size is for tcp://; the length of a request's data is that of --data"))
+            Scheme::Ws if self.request.is_given_but_fields() || self.data.is_some() => {
+                Err(Failure::usage("--request and --data are for http://"))
             }
-            Scheme::Tcp | Scheme::Http => Ok(()),
+            Scheme::Http if self.size.is_some() => Err(Failure::usage(
+                "--size is for messages; the length of a request's data is that of --data",
+            )),
+            Scheme::Tcp | Scheme::Ws | Scheme::Http => Ok(()),
         }
     }
 }
@@ -150,6 +159,12 @@ fn find(args: &Args) -> Result<(SocketAddr, Work), Failure> {
                 let session = session.map_err(|error| Failure::connect(&error))?;
                 let size = args.size.unwrap_or(64);
                 Ok((session.peer().ok_or_else(lost)?, Work::Echo { size }))
+            }
+            Scheme::Ws => {
+                let endpoint = Endpoint::new(&args.url, args.request.fields(), args.size.unwrap_or(64));
+                let mut socket = endpoint.find(&args.url, args.timeout).await?;
+                let address = socket.carrier().peer().ok_or_else(lost)?;
+                Ok((address, Work::WebSocket(Arc::new(endpoint))))
             }
             Scheme::Http => {
                 let mut question = Question::new(&args.url, &args.request, data.as_deref())?;

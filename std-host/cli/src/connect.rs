@@ -1,5 +1,5 @@
-//! `netloom connect`: standard input to a server, its answers to standard output. Over HTTP, in `http.rs`, one request
-//! and its response.
+//! `netloom connect`: standard input to a server, its answers to standard output; over WebSocket in `websocket.rs`. Over
+//! HTTP, in `http.rs`, one request and its response.
 //!
 //! ```text
 //! stdin -> thread -> 2 chunks -> send queue -> server
@@ -11,6 +11,7 @@
 
 mod http;
 mod input;
+mod websocket;
 
 use std::future::ready;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -35,12 +36,16 @@ tcp: when the input ends, the answers that are still to come are waited for. It 
   - nothing was received for --wait seconds, or
   - the server has ended the connection.
 
+ws: the same; lines are text messages, or binary ones. How the server closes is told on stderr, and it is a failure \
+unless it is with 1000, 1001 or without a code. Ctrl-C closes with 1000.
+
 http: one request; the body of its response is printed, whatever its status (but see --fail).
 
 Examples:
   netloom connect tcp://127.0.0.1:7000                        type lines; Ctrl-D ends
   printf 'a\nb\n' | netloom connect tcp://127.0.0.1:7000      prints a and b
   printf 'HELP\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
+  printf 'a\nb\n' | netloom connect ws://127.0.0.1:8080/ws    prints a and b
   netloom connect http://127.0.0.1:8080/status                prints the body
   netloom connect http://127.0.0.1:8080/ -I                   prints the head
   netloom connect http://127.0.0.1:8080/echo -d 'a=1' -d b=2  a form
@@ -48,7 +53,7 @@ Examples:
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT or http://HOST[:PORT][/PATH]
+    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]
     url: Url,
     /// Messages are bytes behind their length in 4 bytes, big-endian; the default.
     #[arg(long, conflicts_with = "lines")]
@@ -69,22 +74,37 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = units::bytes)]
     max_message: usize,
     #[command(flatten)]
+    websocket: websocket::WebSocketArgs,
+    #[command(flatten)]
     http: http::HttpArgs,
 }
 
 impl Args {
     /// What is for one scheme is not for the other.
     fn check(&self) -> Result<(), Failure> {
-        let messages = self.framed || self.lines || self.until_quiet || self.wait.is_some();
+        let codec = self.framed || self.lines;
+        let messages = codec || self.until_quiet || self.wait.is_some();
         match self.url.scheme() {
+            Scheme::Ws if self.http.is_given_but_fields() => {
+                Err(Failure::usage("of the options of HTTP only --header and --location are for ws:// too"))
+            }
+            Scheme::Ws if codec => Err(Failure::usage("--framed and --lines are for tcp://")),
+            Scheme::Tcp | Scheme::Http if self.websocket.is_given() => {
+                Err(Failure::usage("--binary, --subprotocol and --origin are for ws://"))
+            }
             Scheme::Tcp if self.http.is_given() => {
                 Err(Failure::usage("an option is for http:// only; --help says which are"))
             }
-            Scheme::Http if messages => {
-                Err(Failure::usage("--framed, --lines, --wait and --until-quiet are for tcp://"))
-            }
-            Scheme::Tcp | Scheme::Http => Ok(()),
+            Scheme::Http if messages => Err(Failure::usage(
+                "--framed, --lines, --wait and --until-quiet are for messages, not for http://",
+            )),
+            Scheme::Tcp | Scheme::Ws | Scheme::Http => Ok(()),
         }
+    }
+
+    /// How long silence means that all has come.
+    fn wait(&self, terminal: bool) -> Duration {
+        self.wait.unwrap_or(Duration::from_secs(u64::from(!terminal)))
     }
 }
 
@@ -95,6 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     runtime.block_on(async {
         match (args.url.scheme(), args.lines) {
             (Scheme::Http, _) => http::fetch(&args.http, &args.url, args.timeout).await,
+            (Scheme::Ws, _) => websocket::talk(args).await,
             (Scheme::Tcp, true) => talk(args, Lines::new(), Format::Lines).await,
             (Scheme::Tcp, false) => talk(args, Framing::new(), Format::Framed).await,
         }
@@ -129,7 +150,7 @@ where
         counts: !args.until_quiet,
         answers_due: format == Format::Framed,
         terminal,
-        wait: args.wait.unwrap_or(Duration::from_secs(u64::from(!terminal))),
+        wait: args.wait(terminal),
     };
     talk.run().await
 }

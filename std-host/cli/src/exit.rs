@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use netloom::http::ClientError;
+use netloom::websocket;
 use netloom::{Code, ConnectError, Error, StartError};
 
 /// For `--help`; the numbers are those of [`Exit`].
@@ -66,6 +67,11 @@ impl Failure {
             [Code::ConnectionRefused, Code::ConnectionTimeout, Code::NameNotResolved, Code::ConnectionFailed];
         let exit = if unreached.contains(&code) { Exit::CannotConnect } else { Exit::Failed };
         Self { exit, line: format!("{error}{}", way_out(code)) }
+    }
+
+    /// No WebSocket could be connected.
+    pub(crate) fn websocket(error: &websocket::ConnectError) -> Self {
+        Self { exit: Exit::CannotConnect, line: format!("{error}{}", way_out(error.error().code())) }
     }
 
     /// None of many connections was made.

@@ -19,6 +19,8 @@ pub(crate) struct RequestArgs {
 
 /// The heading of what is of HTTP only.
 pub(crate) const HTTP: &str = "HTTP";
+/// The heading of what is of WebSocket only.
+pub(crate) const WEBSOCKET: &str = "WebSocket";
 
 /// A header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,11 @@ impl RequestArgs {
     /// Whether something is asked that only HTTP knows.
     pub(crate) fn is_given(&self) -> bool {
         self.method.is_some() || !self.fields.is_empty()
+    }
+
+    /// Whether more is asked than with fields.
+    pub(crate) fn is_given_but_fields(&self) -> bool {
+        self.method.is_some()
     }
 
     /// The value of the first field of that name.

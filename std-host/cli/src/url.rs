@@ -1,4 +1,4 @@
-//! Where a server is: `tcp://HOST:PORT`, `http://HOST[:PORT][/PATH]`.
+//! Where a server is: `tcp://HOST:PORT`, `ws://HOST[:PORT][/PATH]`, `http://HOST[:PORT][/PATH]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,36 +7,39 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Tcp,
+    Ws,
     Http,
 }
 
 impl Scheme {
-    const ALL: &[Self] = &[Self::Tcp, Self::Http];
+    const ALL: &[Self] = &[Self::Tcp, Self::Ws, Self::Http];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Ws => "ws",
             Self::Http => "http",
         }
     }
 
-    /// RFC 9110, 4.2.1.
+    /// RFC 9110, 4.2.1; RFC 6455, 3.
     const fn port(self) -> Option<u16> {
         match self {
             Self::Tcp => None,
-            Self::Http => Some(80),
+            Self::Ws | Self::Http => Some(80),
         }
     }
 
     const fn form(self) -> &'static str {
         match self {
             Self::Tcp => "tcp://HOST:PORT",
+            Self::Ws => "ws://HOST[:PORT][/PATH]",
             Self::Http => "http://HOST[:PORT][/PATH]",
         }
     }
 }
 
-/// A scheme, an address, and for HTTP what is asked for there; a value that exists has them.
+/// A scheme, an address, and for HTTP and WebSocket what is asked for there; a value that exists has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     scheme: Scheme,
@@ -51,7 +54,7 @@ pub(crate) struct Url {
 impl Url {
     /// What is at an address: all of it, or the path `/`.
     pub(crate) fn new(scheme: Scheme, address: impl fmt::Display) -> Self {
-        let target = if scheme == Scheme::Http { "/" } else { "" };
+        let target = if scheme == Scheme::Tcp { "" } else { "/" };
         Self {
             scheme,
             address: address.to_string(),
@@ -92,8 +95,10 @@ impl FromStr for Url {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(format!("a URL begins with a scheme: tcp://{text} or http://{text}"));
         };
-        if scheme.eq_ignore_ascii_case("https") {
-            return Err("https is not spoken yet; http is".to_owned());
+        for (secure, plain) in [("https", "http"), ("wss", "ws")] {
+            if scheme.eq_ignore_ascii_case(secure) {
+                return Err(format!("{secure} is not spoken yet, there is no TLS; {plain} is"));
+            }
         }
         let Some(&scheme) = Scheme::ALL.iter().find(|known| known.name().eq_ignore_ascii_case(scheme)) else {
             let known: Vec<_> = Scheme::ALL.iter().map(|known| known.name()).collect();
@@ -101,7 +106,7 @@ impl FromStr for Url {
         };
         let (authority, target) = match scheme {
             Scheme::Tcp => (rest.strip_suffix('/').unwrap_or(rest), String::new()),
-            Scheme::Http => {
+            Scheme::Ws | Scheme::Http => {
                 let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
                 (authority, self::target(target)?)
             }
@@ -213,7 +218,10 @@ mod tests {
             ("tcp://::1:7000", "brackets"),
             ("tcp://a:0", "65535"),
             ("tcp://a:70000", "\"70000\""),
-            ("https://a/", "not spoken yet"),
+            ("https://a/", "http is"),
+            ("wss://a/", "ws is"),
+            ("ws://", "ws://HOST"),
+            ("ws://name:word@a/", "passwords"),
             ("http://", "http://HOST"),
             ("http:///a", "http://HOST"),
             ("http://:80/a", "http://HOST"),

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant as TokioInstant, timeout};
 
-use super::{echo, http};
+use super::{echo, http, websocket};
 use crate::wire::Wire;
 
 /// Connections that are being made at the same time.
@@ -130,6 +130,8 @@ pub(super) enum Work {
         size: usize,
     },
     Http(Arc<http::Question>),
+    /// The same as echo, over WebSocket.
+    WebSocket(Arc<websocket::Endpoint>),
 }
 
 /// What a connection does until its end, or why that came early.
@@ -221,6 +223,10 @@ impl Load {
             let tally = tally.clone();
             let work: LocalBoxFuture = match &self.work {
                 Work::Echo { size } => Box::pin(echo::Connection::new(stream, number, *size, job).run()),
+                Work::WebSocket(endpoint) => {
+                    let endpoint = endpoint.clone();
+                    Box::pin(async move { websocket::run(stream, number, &endpoint, job).await })
+                }
                 Work::Http(question) => Box::pin(http::run(stream, self.address, question.clone(), job)),
             };
             running.spawn_local(async move {
@@ -311,11 +317,22 @@ pub(super) fn session<C: Codec>(
     unit: usize,
     message_max: usize,
 ) -> ClientSession<Wire<C>> {
+    session_of(stream, Wire(codec), first, unit, message_max)
+}
+
+/// The same for a codec that encodes what is sent.
+pub(super) fn session_of<C: Codec>(
+    stream: TcpStream,
+    codec: C,
+    first: usize,
+    unit: usize,
+    message_max: usize,
+) -> ClientSession<C> {
     let first = first.clamp(QUEUE.0, QUEUE.1);
     let queue = || Heap::new(first, unit.max(first));
     // It is not for answers to be waited for here, but in `work`.
     let timeouts = Timeouts { idle: Duration::MAX, closing: Duration::from_secs(1), ..Timeouts::DEFAULT };
     let options = Options { message_max: message_max.max(QUEUE.0), timeouts, ..Options::DEFAULT };
     let clock = TokioClock::new(TokioInstant::now());
-    Session::open(Tcp::new(stream), Wire(codec), (queue(), queue()), clock, options)
+    Session::open(Tcp::new(stream), codec, (queue(), queue()), clock, options)
 }

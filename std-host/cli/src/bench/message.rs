@@ -46,6 +46,12 @@ impl Message {
         &self.frame
     }
 
+    /// Its bytes without the length.
+    #[inline]
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.frame[HEADER..]
+    }
+
     /// Bytes without the length.
     pub(super) fn size(&self) -> usize {
         self.frame.len() - HEADER
@@ -61,6 +67,20 @@ impl Message {
             Some((name, body)) => *name == self.name(number) && *body == self.frame[self.body..],
             None => false,
         }
+    }
+
+    /// Whether `piece` is what was sent with that number from byte `at` on, byte for byte.
+    #[inline]
+    pub(super) fn is_part(&self, number: u64, at: usize, piece: &[u8]) -> bool {
+        if at == 0 && piece.len() == self.size() {
+            return self.is_answered(number, piece);
+        }
+        let named = self.body - HEADER;
+        let name = self.name(number);
+        let in_name = piece.len().min(named.saturating_sub(at));
+        let (front, back) = piece.split_at(in_name);
+        let body = self.payload().get(at + in_name..at + piece.len());
+        (in_name == 0 || *front == name[at..at + in_name]) && body == Some(back)
     }
 
     #[inline]
@@ -88,11 +108,15 @@ mod tests {
             assert_eq!(message.is_answered(4, &answer), size < NAME);
             assert_eq!(Message::new(8, size).is_answered(3, &answer), size < NAME);
             for at in 0..size {
+                assert!(message.is_part(3, 0, &answer[..at]) && message.is_part(3, at, &answer[at..]));
                 answer[at] ^= 0x20;
                 assert!(!message.is_answered(3, &answer), "{size}, byte {at}");
+                assert!(!message.is_part(3, at, &answer[at..]), "{size}, from byte {at}");
+                assert!(!message.is_part(3, 0, &answer[..=at]), "{size}, to byte {at}");
                 answer[at] ^= 0x20;
             }
             answer.push(0);
+            assert!(!message.is_part(3, 0, &answer) && !message.is_part(3, size, &[0]));
             assert!(!message.is_answered(3, &answer));
         }
     }

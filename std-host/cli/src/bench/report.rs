@@ -91,6 +91,7 @@ impl Report {
         let bytes_per_s = if seconds > 0.0 { tally.bytes as f64 / seconds } else { 0.0 };
         let (size, http) = match work {
             Work::Echo { size } => (*size as u64, None),
+            Work::WebSocket(endpoint) => (endpoint.size as u64, None),
             Work::Http(question) => (question.first.length, Some(Http::new(question, tally))),
         };
         Self {

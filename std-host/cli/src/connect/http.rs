@@ -58,6 +58,21 @@ impl HttpArgs {
         self.request.is_given() || flags.contains(&true) || values.contains(&true)
     }
 
+    /// The same, but for what WebSocket's handshake knows too.
+    pub(super) fn is_given_but_fields(&self) -> bool {
+        let flags = [self.include, self.head, self.compressed, self.fail, self.request.is_given_but_fields()];
+        flags.contains(&true) || !self.data.is_empty() || self.output.is_some() || self.max_time.is_some()
+    }
+
+    pub(super) fn fields(&self) -> &[request::Field] {
+        self.request.fields()
+    }
+
+    /// Most redirects that are followed.
+    pub(super) fn redirects(&self) -> u32 {
+        if self.location { 10 } else { 0 }
+    }
+
     fn method(&self) -> &str {
         self.request.method(match (self.head, self.data.is_empty()) {
             (true, _) => "HEAD",
@@ -76,7 +91,7 @@ pub(super) async fn fetch(args: &HttpArgs, url: &Url, connecting: Duration) -> R
         .connect_timeout(connecting)
         .head_timeout(SILENCE)
         .body_timeout(SILENCE)
-        .redirects(if args.location { 10 } else { 0 })
+        .redirects(args.redirects())
         .decode(args.compressed)
         .build();
     let method = Method::from_bytes(args.method().as_bytes());

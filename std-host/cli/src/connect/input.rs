@@ -36,6 +36,22 @@ impl Chunk {
         &self.bytes[self.sent..]
     }
 
+    /// The first message that was not sent, and its bytes with what is around it.
+    pub(super) fn first(&self, format: Format) -> Option<(&[u8], usize)> {
+        let rest = self.rest();
+        match format {
+            Format::Framed => {
+                let (len, rest) = rest.split_first_chunk()?;
+                let len = u32::from_be_bytes(*len) as usize;
+                Some((rest.get(..len)?, len + 4))
+            }
+            Format::Lines => {
+                let len = rest.iter().position(|byte| *byte == b'\n')?;
+                Some((&rest[..len], len + 1))
+            }
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()
     }
