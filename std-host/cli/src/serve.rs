@@ -21,7 +21,7 @@ use crate::{files, units};
 /// The port of HTTP unless told otherwise: 80 takes privileges.
 const HTTP_PORT: u16 = 8080;
 
-/// Serve the demo application: a page over HTTP, and an echo of messages over TCP.
+/// Serve the demo application: a page and WebSockets over HTTP, and an echo of messages over TCP.
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
@@ -31,7 +31,7 @@ Examples:
   netloom serve --files public               the folder at http://127.0.0.1:8080/
   netloom serve --no-tcp -v                  HTTP only; each request is a line on stderr
 
-With --files, the demo's routes (/plaintext, /json, /status, /events, /stream/N, /echo) stay where they are, and its \
+With --files, the demo's routes (/plaintext, /json, /status, /events, /stream/N, /echo, /ws, /chat) stay where they are, and its \
 page at / if the folder has no index.html. Names that begin with a dot, and symbolic links, are not served.
 
 Ctrl-C lets sessions finish for --grace seconds; a second one ends them at once.
@@ -98,7 +98,7 @@ const FRAMED_ECHO: Service = Service {
 const DEMO: Service = Service {
     scheme: Scheme::Http,
     application: "demo",
-    does: "a page, JSON, events, echo",
+    does: "a page, JSON, events, echo, /ws, /chat",
     option: "--http",
     example: |url| format!("netloom connect {url}"),
 };

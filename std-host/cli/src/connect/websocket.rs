@@ -10,7 +10,7 @@ use std::time::Duration;
 use netloom::websocket::{self, Connected, Message, close};
 use netloom::{CloseReason, Code, Result, Timeouts};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::input::{self, Chunk, Format};
 use super::{Args, LOOKS, Over, Phase, Silence, print};
@@ -125,7 +125,7 @@ impl<W: Write> Talk<W> {
                 _ => Err(Failure::new(format!("cannot write: {error}"))),
             },
             (Over::Failed(error), _) => Err(self.failed(error)),
-            (Over::ByPeer, _) => self.ended_by_peer(),
+            (Over::ByPeer, _) => self.ended_by_peer().await,
             (Over::Answered, _) => {
                 let closed = self.socket.close(close::NORMAL, "").await;
                 match self.failure.take() {
@@ -171,12 +171,7 @@ impl<W: Write> Talk<W> {
                     self.sent += 1;
                     self.chunk.consume(n);
                 }
-                Turn::Input(Some(Ok(chunk))) => self.chunk = chunk,
-                Turn::Input(Some(Err(failure))) => {
-                    self.failure = Some(failure);
-                    self.phase = Phase::Waiting;
-                }
-                Turn::Input(None) => self.phase = Phase::Waiting,
+                Turn::Input(next) => self.take(next),
                 Turn::Look if silence.lasts(&self.socket.peer().stats()) >= self.wait => {
                     return Over::Answered;
                 }
@@ -186,14 +181,32 @@ impl<W: Write> Talk<W> {
         }
     }
 
+    fn take(&mut self, next: Option<Result<Chunk, Failure>>) {
+        match next {
+            Some(Ok(chunk)) => self.chunk = chunk,
+            Some(Err(failure)) => {
+                self.failure = Some(failure);
+                self.phase = Phase::Waiting;
+            }
+            None => self.phase = Phase::Waiting,
+        }
+    }
+
     /// The server has closed. Whether that is well depends on why, and on what it has left unread.
-    fn ended_by_peer(mut self) -> Result<(), Failure> {
+    async fn ended_by_peer(mut self) -> Result<(), Failure> {
         let why = match (self.socket.closed_with(), self.socket.carrier().reason()) {
             (Some(close::NONE), _) => "the server has closed without a code".to_owned(),
             (Some(code), _) => format!("the server has closed with {code}"),
             (None, Some(CloseReason::Peer) | None) => "the server has ended the connection".to_owned(),
             (None, Some(reason)) => format!("the connection ended: {reason:?}"),
         };
+        // The end of the input may be about to be noticed.
+        if self.chunk.is_empty()
+            && self.phase == Phase::Asking
+            && let Ok(next) = timeout(self.wait, self.input.recv()).await
+        {
+            self.take(next);
+        }
         if let Some(failure) = self.failure {
             return Err(failure);
         }
