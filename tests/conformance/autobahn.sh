@@ -77,16 +77,18 @@ as_server() {
 
 as_client() {
     cargo build --release --locked --quiet -p netloom --example autobahn
-    ((port)) || port=$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    free() { "$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])'; }
+    ((port)) || port=$(free)
     spec "\"url\": \"ws://127.0.0.1:$port\""
     # Without -u 0 its pages are on port 8080, for everybody.
     "$venv/bin/wstest" -m fuzzingserver -s "$out/spec.json" -u 0 >"$out/log" 2>&1 &
     other=$!
     until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-        kill -0 "$other" 2>/dev/null || { cat "$out/log" >&2; fail 'the fuzzing server does not start'; }
+        kill -0 "$other" 2>/dev/null || { tail -n 5 "$out/log" >&2; fail 'the fuzzing server does not start'; }
         sleep 0.1
     done
-    cargo run --release --locked --quiet -p netloom --example autobahn -- "ws://127.0.0.1:$port" || true
+    cargo run --release --locked --quiet -p netloom --example autobahn -- "ws://127.0.0.1:$port" 2>"$out/client.log" ||
+        tail -n 1 "$out/client.log" >&2
 }
 
 "as_$role"
