@@ -56,6 +56,12 @@ const WORDS: &[&[u8]] = &[
     b"HTTP/1.0",
     b"\r\n--xyz",
     b"\r\n--xyz--",
+    b"\x81\x80\x00\x00\x00\x00",
+    b"\x00\x80\x00\x00\x00\x00",
+    b"\x89\x00",
+    b"\xfe\x00\x7e",
+    b"Sec-WebSocket-Version: 8\r\n",
+    b"websocket",
 ];
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

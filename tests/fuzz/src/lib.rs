@@ -19,6 +19,10 @@ use netloom_protocols::http1::{
     Scan, form, mime, negotiate, range,
 };
 
+mod websocket;
+
+pub use websocket::{frames, handshake};
+
 /// A target's name and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -32,6 +36,8 @@ pub const TARGETS: &[Target] = &[
     ("urls", urls),
     ("fields", fields),
     ("deflate", deflate),
+    ("frames", frames),
+    ("handshake", handshake),
 ];
 
 /// Cuts that some bytes determine: so many bytes at a time.
