@@ -1,7 +1,10 @@
 //! Masking (RFC 6455, 5.3): the payload of what a client sends, XORed with a key of four bytes.
 
-/// What one step works on: as many bytes as a cache line, so that the compiler makes vectors of it.
-const WIDE: usize = 64;
+/// From so many bytes on it pays to begin where the processor's vectors do.
+const LONG: usize = 512;
+
+/// Where vectors begin: at multiples of this.
+const VECTOR: usize = 32;
 
 /// Masks `bytes` with `key`, or takes its mask off; `key` is for the first of them. In place, at the speed of memory.
 ///
@@ -11,9 +14,20 @@ const WIDE: usize = 64;
 /// assert_eq!(bytes, [0x7f, 0x9f, 0x4d, 0x51, 0x58]); // RFC 6455, 5.7
 /// ```
 #[inline]
-pub fn mask(bytes: &mut [u8], key: [u8; 4]) {
-    let rest = if cfg!(target_pointer_width = "64") { wide(bytes, key) } else { bytes };
-    let (words, rest) = rest.as_chunks_mut::<4>();
+pub fn mask(mut bytes: &mut [u8], mut key: [u8; 4]) {
+    if cfg!(target_pointer_width = "64") && bytes.len() >= LONG {
+        let before = bytes.as_ptr().align_offset(VECTOR).min(bytes.len());
+        let (first, rest) = bytes.split_at_mut(before);
+        words(first, key);
+        (bytes, key) = (rest, rotated(key, before));
+    }
+    words(bytes, key);
+}
+
+/// Word by word; the compiler makes vectors of it.
+#[inline]
+fn words(bytes: &mut [u8], key: [u8; 4]) {
+    let (words, rest) = bytes.as_chunks_mut::<4>();
     let word = u32::from_ne_bytes(key);
     for bytes in words {
         *bytes = (u32::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
@@ -21,19 +35,6 @@ pub fn mask(bytes: &mut [u8], key: [u8; 4]) {
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
-}
-
-/// Masks what there is in wide steps; the rest, which begins with the key's first byte, comes back.
-#[inline]
-fn wide(bytes: &mut [u8], key: [u8; 4]) -> &mut [u8] {
-    let (chunks, rest) = bytes.as_chunks_mut::<WIDE>();
-    let keys: [u8; WIDE] = core::array::from_fn(|i| key[i % 4]);
-    for chunk in chunks {
-        for (byte, key) in chunk.iter_mut().zip(keys) {
-            *byte ^= key;
-        }
-    }
-    rest
 }
 
 /// The key as it is `n` bytes later.
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn every_length_in_every_cut_is_what_the_definition_says() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
-        for len in 0..300 {
+        for len in (0..300).chain(LONG - 1..LONG + 80) {
             let plain: Vec<u8> = (0..len).map(|i| (i * 7 + 3) as u8).collect();
             let expected: Vec<u8> = plain.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();
             let mut whole = plain.clone();
