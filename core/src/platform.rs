@@ -20,6 +20,16 @@ pub trait Transport {
     /// Writes some of `buf`, which is not empty; at least one byte.
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>>;
 
+    /// Whether [`poll_write_vectored`](Self::poll_write_vectored) writes both of its buffers at once.
+    fn writes_vectored(&self) -> bool {
+        false
+    }
+
+    /// Writes some of the first buffer and, behind all of it, of the second, as one; at least one byte. Neither is empty.
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bufs: [&[u8]; 2]) -> Poll<Result<usize>> {
+        self.poll_write(cx, bufs[0])
+    }
+
     /// Ready when a read would probably not wait, so that no buffer is needed to wait. May be wrong.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
@@ -50,6 +60,12 @@ impl<T: Transport + ?Sized> Transport for &mut T {
     }
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         (**self).poll_write(cx, buf)
+    }
+    fn writes_vectored(&self) -> bool {
+        (**self).writes_vectored()
+    }
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bufs: [&[u8]; 2]) -> Poll<Result<usize>> {
+        (**self).poll_write_vectored(cx, bufs)
     }
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         (**self).poll_readable(cx)

@@ -1,6 +1,6 @@
 //! A tokio TCP stream as a transport.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -50,6 +50,15 @@ impl Transport for Tcp {
         system::poll_write(&mut self.stream, cx, buf).map_err(|error| fault(&error, Code::SendFailed))
     }
 
+    fn writes_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bufs: [&[u8]; 2]) -> Poll<Result<usize>> {
+        system::poll_write_vectored(&mut self.stream, cx, &bufs.map(IoSlice::new))
+            .map_err(|error| fault(&error, Code::SendFailed))
+    }
+
     #[inline]
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.stream.poll_read_ready(cx).map_err(|error| fault(&error, Code::ReceiveFailed))
@@ -74,10 +83,10 @@ impl Transport for Tcp {
 /// keep the others waiting, and that a read or write which comes short has emptied or filled the socket.
 #[cfg(target_os = "linux")]
 mod system {
-    use std::io;
+    use std::io::{self, IoSlice};
     use std::task::{Context, Poll, ready};
 
-    use rustix::net::{RecvFlags, SendFlags, recv, send};
+    use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
     use tokio::io::Interest;
     use tokio::net::TcpStream;
     use tokio::task::coop;
@@ -111,11 +120,29 @@ mod system {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        poll_send(stream, cx, buf.len(), |stream| send(stream, buf, SendFlags::NOSIGNAL))
+    }
+
+    pub(super) fn poll_write_vectored(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        poll_send(stream, cx, bufs.iter().map(|buf| buf.len()).sum(), |stream| {
+            sendmsg(stream, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        })
+    }
+
+    #[inline]
+    fn poll_send(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        send: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         let budget = ready!(coop::poll_proceed(cx));
         loop {
-            let written = attempt(stream, Interest::WRITABLE, buf.len(), |stream| {
-                send(stream, buf, SendFlags::NOSIGNAL)
-            });
+            let written = attempt(stream, Interest::WRITABLE, wanted, &send);
             match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(stream.poll_write_ready(cx))?;
@@ -151,7 +178,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::io;
+    use std::io::{self, IoSlice};
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
@@ -175,5 +202,13 @@ mod system {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(stream).poll_write(cx, buf)
+    }
+
+    pub(super) fn poll_write_vectored(
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(stream).poll_write_vectored(cx, bufs)
     }
 }

@@ -273,6 +273,15 @@ impl Transport for Pipe {
         Poll::Ready(Ok(n))
     }
 
+    fn writes_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bufs: [&[u8]; 2]) -> Poll<Result<usize>> {
+        assert!(bufs.iter().all(|buf| !buf.is_empty()), "a write of nothing");
+        self.poll_write(cx, &bufs.concat())
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match self.poll_arrived(cx) {
             Poll::Ready(arrived) => Poll::Ready(arrived.map(|_| ())),

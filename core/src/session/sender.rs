@@ -54,14 +54,9 @@ pub(super) enum Left<'m> {
     Direct(&'m [u8]),
 }
 
-/// What to do with a message that does not fit the empty queue.
-#[derive(Clone, Copy)]
-pub(super) enum Large {
-    /// Its beginning is queued, and the rest goes out from where it lies.
-    Direct,
-    /// The queue grows, up to its limit, so that it is queued whole.
-    Whole,
-}
+/// Bodies of so many bytes are written at once, from where they lie, if the transport takes what is queued with them:
+/// a queue would gather no second one.
+const LARGE: usize = 32 * 1024;
 
 impl<P: Platform, C: Codec> Sender<P, C> {
     pub(super) fn open(
@@ -129,7 +124,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// Queues `message`; waits only while there is no room for it.
     ///
     /// What is queued leaves in one write when the session next waits, when the queue is full, or on
-    /// [`flush`](Self::flush). A message that does not fit the empty queue (64 KiB in a desktop's server, 16 KiB in its
+    /// [`flush`](Self::flush). A message that does not fit the empty queue (68 KiB in a desktop's server, 16 KiB in its
     /// client; its storage on boards) is written from where it lies, without a
     /// copy, unless its codec must copy it (a line and its ending).
     ///
@@ -161,7 +156,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             if let Some(body) = rest {
                 return self.poll_direct(body, cx);
             }
-            match self.queue(message, Large::Direct)? {
+            match self.queue(message, Some(cx))? {
                 None => return Poll::Ready(Ok(())),
                 Some(Left::NoRoom) => ready!(self.poll_flush(cx))?,
                 Some(Left::Exhausted(least)) => ready!(self.poll_storage(least, cx))?,
@@ -177,7 +172,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// [`Code::BufferFull`] if there is no room now, [`Code::MessageTooLarge`] if there never will be, and
     /// what [`send`](Self::send) fails with on an ended session.
     pub fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
-        match self.queue(message, Large::Whole)? {
+        match self.queue(message, None)? {
             None => Ok(()),
             Some(_) => {
                 self.tx.release_if_empty();
@@ -314,7 +309,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         let before = self.tx.len();
         let mut out = self.tx.outbox();
         match self.codec.encode(message, &mut out) {
-            Ok(body) if out.put(body).is_ok() => {
+            Ok(body) if body.len() < LARGE && out.put(body).is_ok() => {
                 self.queued(message);
                 true
             }
@@ -325,7 +320,13 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
     }
 
-    pub(super) fn queue<'m>(&mut self, message: C::Message<'m>, large: Large) -> Result<Option<Left<'m>>> {
+    /// Queues `message`. One that does not fit the empty queue goes out directly behind its beginning; without a context
+    /// to write in, the queue grows for it, up to its limit.
+    fn queue<'m>(
+        &mut self,
+        message: C::Message<'m>,
+        mut cx: Option<&mut Context<'_>>,
+    ) -> Result<Option<Left<'m>>> {
         match self.state {
             State::Open => {}
             State::Torn => return Err(self.cut(Code::InvalidSession.into())),
@@ -338,26 +339,26 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         loop {
             let mut out = self.tx.outbox();
             match self.codec.encode(message, &mut out) {
-                Ok(body) if out.put(body).is_ok() => {
-                    self.queued(message);
-                    return Ok(None);
-                }
                 Ok(body) => {
-                    if before == 0 {
-                        if let Large::Whole = large {
-                            let least = self.tx.len() + body.len();
-                            match self.grow_empty(least)? {
-                                None => continue,
-                                left => return Ok(left),
-                            }
-                        }
-                        let mut out = self.tx.outbox();
-                        // As much of the body as fits leaves with the head, in one write.
-                        let (first, rest) = body.split_at(out.room());
-                        out.put(first)?;
-                        self.state = State::Torn;
+                    if let Some(cx) = &mut cx
+                        && body.len() >= LARGE
+                        && self.transport.writes_vectored()
+                    {
+                        return self.write_large(message, before, body, cx);
+                    }
+                    if out.put(body).is_ok() {
                         self.queued(message);
-                        return Ok(Some(Left::Direct(rest)));
+                        return Ok(None);
+                    }
+                    if before == 0 {
+                        if cx.is_some() {
+                            return self.tear(message, body);
+                        }
+                        let least = self.tx.len() + body.len();
+                        match self.grow_empty(least)? {
+                            None => continue,
+                            left => return Ok(left),
+                        }
                     }
                 }
                 Err(error) if error != Code::BufferFull => {
@@ -380,6 +381,51 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 return Ok(Some(Left::NoRoom));
             }
         }
+    }
+
+    /// Writes what is queued, which the head of `message` ends `before` bytes behind its front, and `body`, of which
+    /// nothing is queued. What the transport does not take of the body is queued, so that all of it is sent even if
+    /// nobody asks again, unless it is longer than the queue.
+    fn write_large<'m>(
+        &mut self,
+        message: C::Message<'m>,
+        before: usize,
+        body: &'m [u8],
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Left<'m>>> {
+        let queued = self.tx.len();
+        let n = match self.transport.poll_write_vectored(cx, [self.tx.filled(), body]) {
+            Poll::Pending => 0,
+            Poll::Ready(Ok(0)) => return Err(self.cut(Code::SendFailed.into())),
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => return Err(self.cut(error)),
+        };
+        if n > 0 {
+            self.sent.bytes += n as u64;
+            self.timing.unstalled();
+        }
+        self.tx.consume(n.min(queued));
+        let rest = &body[n.saturating_sub(queued)..];
+        self.tx.compact();
+        if self.tx.outbox().put(rest).is_ok() {
+            self.queued(message);
+            return Ok(None);
+        }
+        if n < before {
+            self.tx.truncate(before - n);
+            return Ok(Some(Left::NoRoom));
+        }
+        self.tear(message, rest)
+    }
+
+    /// Queues as much as fits of `body`, whose message does not fit the empty queue: it leaves with the head, in one write.
+    fn tear<'m>(&mut self, message: C::Message<'m>, body: &'m [u8]) -> Result<Option<Left<'m>>> {
+        let mut out = self.tx.outbox();
+        let (first, rest) = body.split_at(out.room());
+        out.put(first)?;
+        self.state = State::Torn;
+        self.queued(message);
+        Ok(Some(Left::Direct(rest)))
     }
 
     /// Undoes what was encoded into the empty queue, and gives it at least `least` bytes. `None` if that was done.

@@ -119,3 +119,44 @@ pub(super) fn what_is_tried_or_fits_the_queue_is_never_torn(seed: u64) {
     lab.run(secs(25)).assert_done();
     blocks.assert_idle("at the end");
 }
+
+/// From 32 KiB on a message is written from where it lies, and what the transport does not take is queued.
+pub(super) fn a_large_message_that_fits_the_queue_is_sent_whole_or_not_at_all(seed: u64) {
+    let world = World::new(seed);
+    let capacity = 1 + world.below(100_000) as usize;
+    let (a, b) = link(&world, Faults { capacity, short: 20, spurious: 20, ..Faults::none() });
+    let blocks = Blocks::new(&[(70_000, 8)]);
+    let open = |end| {
+        let queues = (blocks.storage(), blocks.storage());
+        Session::<OnBlocks, _>::open(end, Framing::new(), queues, world.clock(), Options::DEFAULT)
+    };
+    let (mut writer, mut reader) = (open(a), open(b));
+    let (sent, received) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let mut lab = world.tasks();
+    lab.spawn("writer", async {
+        for content in 0..8 {
+            let shortest = if world.chance(30) { 0 } else { 32 * 1024 };
+            let message = vec![content; shortest + world.below(37_000) as usize];
+            let polls = if world.chance(50) { 1 + world.below(3) } else { u64::MAX };
+            if let Some(done) = cancel_after_polls(polls, writer.send(&message)).await {
+                done.expect("send");
+                sent.borrow_mut().push((content, message.len()));
+            }
+        }
+        writer.close().await.expect("close");
+    });
+    lab.spawn("reader", async {
+        while let Some((message, _)) = reader.receive().await.expect("receive") {
+            let content = message.first().copied().unwrap_or_default();
+            assert!(message.iter().all(|byte| *byte == content), "two messages in one");
+            received.borrow_mut().push((content, message.len()));
+        }
+    });
+    lab.run(secs(25)).assert_done();
+    // An empty message has no content to tell it by.
+    let told = |list: &RefCell<Vec<(u8, usize)>>| {
+        list.borrow().iter().filter(|(_, len)| *len > 0).copied().collect::<Vec<_>>()
+    };
+    assert_eq!(told(&received), told(&sent));
+    blocks.assert_idle("at the end");
+}

@@ -80,7 +80,8 @@ table! {
         a_stall_that_ends_in_time_is_no_error;
     large: large_messages_bypass_the_queue
         a_large_message_dropped_half_way_is_cut
-        what_is_tried_or_fits_the_queue_is_never_torn;
+        what_is_tried_or_fits_the_queue_is_never_torn
+        a_large_message_that_fits_the_queue_is_sent_whole_or_not_at_all;
     timeouts: a_byte_a_minute_is_too_slow
         an_idle_session_ends_in_order
         idle_sessions_end_when_the_host_stops
