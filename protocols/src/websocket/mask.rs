@@ -60,7 +60,7 @@ mod tests {
             let mut whole = plain.clone();
             mask(&mut whole, key);
             assert_eq!(whole, expected);
-            let cut = (len * 5 / 7) as usize;
+            let cut = len * 5 / 7;
             let mut cut_in_two = plain;
             let (first, second) = cut_in_two.split_at_mut(cut);
             mask(first, key);

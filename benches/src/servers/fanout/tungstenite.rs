@@ -25,6 +25,7 @@ pub fn serve() -> io::Result<()> {
 
 async fn connection(stream: TcpStream) -> io::Result<()> {
     let mut speaks = false;
+    #[allow(clippy::result_large_err, reason = "the error is tungstenite's to choose")]
     let path = |request: &Request, response: Response| {
         speaks = request.uri().path() == SPEAKER;
         Ok::<_, ErrorResponse>(response)
