@@ -75,10 +75,10 @@ fn hear<R: Role>(role: R, flags: u8, pieces: impl Iterator<Item = Vec<u8>>) -> H
                     }
                 }
                 Some(Event::Ping(payload)) => {
-                    heard.controls.push((heard.messages.len(), true, payload.to_vec()))
+                    heard.controls.push((heard.messages.len(), true, payload.to_vec()));
                 }
                 Some(Event::Pong(payload)) => {
-                    heard.controls.push((heard.messages.len(), false, payload.to_vec()))
+                    heard.controls.push((heard.messages.len(), false, payload.to_vec()));
                 }
                 None => {}
             }
