@@ -58,6 +58,9 @@ pub(crate) struct App {
     pub(crate) port: Option<u16>,
     /// The TCP port on which it answers HTTP, if it does.
     pub(crate) http: Option<u16>,
+    /// Connections of HTTP that it takes at once, if it serves the demo's pages: then `cargo board test` tries them.
+    #[serde(default)]
+    pub(crate) http_connections: usize,
     /// What it may take of the board's memory.
     pub(crate) budget: Bytes,
     /// What it should come down to.
@@ -94,6 +97,11 @@ impl<'a> Image<'a> {
     /// The TCP port on which it answers HTTP.
     pub(crate) fn http(&self) -> Option<u16> {
         self.app.map_or(self.board.http, |(_, app)| app.http)
+    }
+
+    /// Connections of HTTP that it takes at once, those that wait counted; zero if it serves no pages of the demo's.
+    pub(crate) fn http_connections(&self) -> usize {
+        self.app.map_or(self.board.http_connections, |(_, app)| app.http_connections)
     }
 
     /// What it should come down to, if that is less than its budget.
@@ -159,6 +167,11 @@ impl Board {
             bail!("{} has no application {wanted:?}; there are: {}", self.name, known.join(", "));
         };
         Ok(Image { board: self, app: Some((name, app)) })
+    }
+
+    /// Those that `cargo board test` tries: its own application, and those that serve the demo's pages.
+    pub(crate) fn tested(&self) -> impl Iterator<Item = Image<'_>> {
+        self.images().filter(|image| image.app.is_none() || image.http_connections() > 0)
     }
 
     /// All its images, the one with its own application first.
@@ -291,6 +304,15 @@ mod tests {
             ("evb hello".into(), "netloom-evb-hello".into(), Some(80))
         );
         assert_eq!(hello.budget(), Bytes { flash: 40_960, ram: 30_720 });
+    }
+
+    #[test]
+    fn applications_that_serve_the_demos_pages_are_tested_too() {
+        let apps = "apps.hello.budget = { flash = 1, ram = 1 }\n\
+                    apps.web = { http = 80, http_connections = 9, budget = { flash = 1, ram = 1 } }";
+        let board = parse(&format!("{TEXT}\n{apps}")).unwrap();
+        let tested: Vec<_> = board.tested().map(|image| (image.name(), image.http_connections())).collect();
+        assert_eq!(tested, [("evb".into(), 0), ("evb web".into(), 9)]);
     }
 
     #[test]

@@ -120,7 +120,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test { name } => {
             let mut tally = Tally::default();
             for board in board::chosen(name.as_deref())? {
-                test(&board.image(None)?, &mut tally)?;
+                for image in board.tested() {
+                    test(&image, &mut tally)?;
+                }
             }
             println!("{tally}");
             Ok(exit_code(tally.failed == 0))
@@ -172,7 +174,7 @@ fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
         Scenario::new(echo, image.board.sessions).run(tally);
     }
     if let Some(http) = guest.http() {
-        pages::run(http, image.board.http_connections, tally);
+        pages::run(http, image.http_connections(), tally);
     }
     for line in guest.said() {
         println!("         the board says: {line}");
