@@ -25,7 +25,8 @@ const SOCKETS: usize = ECHO.1 + WEB.1;
 type Buffers = netloom_embedded::Buffers<'static>;
 
 /// Queues of 1 KB each way for each session, 512 bytes each way for each socket.
-static MEMORY: ConstStaticCell<Memory<{ ECHO.0 }, { ECHO.1 }, 1024, 512>> = ConstStaticCell::new(Memory::new());
+static MEMORY: ConstStaticCell<Memory<{ ECHO.0 }, { ECHO.1 }, 1024, 512>> =
+    ConstStaticCell::new(Memory::new());
 
 /// What the network stack needs for the sockets.
 pub fn resources() -> &'static mut StackResources<{ SOCKETS + network::SOCKETS }> {
