@@ -4,7 +4,7 @@
 
 use netloom_core::{Code, Error, Result};
 
-use super::octets::{TOKEN, is};
+use super::octets::{self, Kind};
 
 /// What is still to come of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,58 @@ enum At {
     TrailerValue,
     TrailerLf,
     LastLf,
+    /// Behind the body.
+    Over,
+    /// Nowhere: no such byte may stand there.
+    Nowhere,
 }
+
+/// What octets of a kind lead to, by where they stand (RFC 9112, 7.1).
+const RULES: [(At, &[Kind], At); 21] = {
+    use At::*;
+    use Kind::{Colon, Cr, Digit, Lf, Semicolon, Space, Text, Token};
+    const VALUE: &[Kind] = &[Digit, Token, Space, Semicolon, Colon, Text];
+    [
+        (Size, &[Digit], Digits),
+        (Digits, &[Digit], Digits),
+        (Digits, &[Space], Blank),
+        (Digits, &[Semicolon], Extension),
+        (Digits, &[Cr], SizeLf),
+        (Blank, &[Space], Blank),
+        (Blank, &[Semicolon], Extension),
+        (Blank, &[Cr], SizeLf),
+        (Extension, VALUE, Extension),
+        (Extension, &[Cr], SizeLf),
+        // Or to data, unless the size was zero.
+        (SizeLf, &[Lf], Trailer),
+        (DataCr, &[Cr], DataLf),
+        (DataLf, &[Lf], Size),
+        (Trailer, &[Digit, Token], TrailerName),
+        (Trailer, &[Cr], LastLf),
+        (TrailerName, &[Digit, Token], TrailerName),
+        (TrailerName, &[Colon], TrailerValue),
+        (TrailerValue, VALUE, TrailerValue),
+        (TrailerValue, &[Cr], TrailerLf),
+        (TrailerLf, &[Lf], Trailer),
+        (LastLf, &[Lf], Over),
+    ]
+};
+
+/// [`RULES`], to be looked up.
+static NEXT: [[At; Kind::COUNT]; At::Over as usize] = {
+    let mut next = [[At::Nowhere; Kind::COUNT]; At::Over as usize];
+    let mut rule = 0;
+    while rule < RULES.len() {
+        let (at, kinds, to) = RULES[rule];
+        let mut kind = 0;
+        while kind < kinds.len() {
+            next[at as usize][kinds[kind] as usize] = to;
+            kind += 1;
+        }
+        rule += 1;
+    }
+    next
+};
 
 /// What came of looking at some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,48 +163,34 @@ impl Chunked {
 
     /// Takes one byte of framing. Whether it was the last.
     fn step(&mut self, byte: u8) -> Result<bool> {
-        self.at = match (self.at, byte) {
-            (At::Size | At::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                let digit = (byte as char).to_digit(16).unwrap_or(0);
-                // RFC 9112, 7.1: a recipient must anticipate sizes that overflow.
-                if self.left >> (usize::BITS - 5) != 0 {
-                    return Err(bad());
-                }
-                // Zeros in front are legal, and could go on for ever.
-                if self.at == At::Digits && self.left == 0 {
-                    self.extra(At::Digits)?;
-                }
-                self.left = self.left << 4 | digit as usize;
-                At::Digits
-            }
-            (At::Digits | At::Blank | At::Extension, b'\r') => At::SizeLf,
-            (At::Digits | At::Blank, b' ' | b'\t') => self.extra(At::Blank)?,
-            (At::Digits | At::Blank, b';') => self.extra(At::Extension)?,
-            (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.extra(At::Extension)?,
-            (At::SizeLf, b'\n') => match self.left {
-                0 => At::Trailer,
-                _ => At::Data,
-            },
-            (At::DataCr, b'\r') => At::DataLf,
-            (At::DataLf, b'\n') => At::Size,
-            (At::Trailer, b'\r') => At::LastLf,
-            (At::Trailer | At::TrailerName, _) if is(byte, TOKEN) => self.extra(At::TrailerName)?,
-            (At::TrailerName, b':') => self.extra(At::TrailerValue)?,
-            (At::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.extra(At::TrailerValue)?,
-            (At::TrailerValue, b'\r') => At::TrailerLf,
-            (At::TrailerLf, b'\n') => At::Trailer,
-            (At::LastLf, b'\n') => return Ok(true),
-            _ => return Err(bad()),
+        let row = NEXT.get(self.at as usize);
+        let next = row.and_then(|row| row.get(octets::kind(byte))).copied().unwrap_or(At::Nowhere);
+        let is_extra = match next {
+            At::Nowhere => return Err(bad()),
+            At::Digits => self.digit(byte)?,
+            next => matches!(next, At::Blank | At::Extension | At::TrailerName | At::TrailerValue),
         };
-        Ok(false)
+        self.extras += u16::from(is_extra);
+        if self.extras > EXTRAS_MAX {
+            return Err(Error::new(Code::MessageTooLarge).on_wire(431));
+        }
+        self.at = match self.at {
+            At::SizeLf if self.left > 0 => At::Data,
+            _ => next,
+        };
+        Ok(next == At::Over)
     }
 
-    fn extra(&mut self, at: At) -> Result<At> {
-        self.extras += 1;
-        match self.extras <= EXTRAS_MAX {
-            true => Ok(at),
-            false => Err(Error::new(Code::MessageTooLarge).on_wire(431)),
+    /// Takes a digit of a size. Whether it says nothing: zeros in front are legal, and could go on for ever.
+    fn digit(&mut self, digit: u8) -> Result<bool> {
+        // RFC 9112, 7.1: a recipient must anticipate sizes that overflow.
+        if self.left >> (usize::BITS - 5) != 0 {
+            return Err(bad());
         }
+        let says_nothing = self.at == At::Digits && self.left == 0;
+        let value = if digit > b'9' { (digit & 7) + 9 } else { digit & 15 };
+        self.left = self.left << 4 | usize::from(value);
+        Ok(says_nothing)
     }
 }
 

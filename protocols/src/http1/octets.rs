@@ -13,6 +13,42 @@ pub(super) const HOST: u8 = 4;
 /// HTAB, SP, visible ASCII and `obs-text`: what values are made of. RFC 9110, 5.5.
 pub(super) const VALUE: u8 = 8;
 
+/// What an octet is to a chunked body's framing; in the upper half of an octet's classes.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Other,
+    /// Hexadecimal, and so of a name too.
+    Digit,
+    /// Any other that names are made of.
+    Token,
+    Cr,
+    Lf,
+    /// HTAB or SP.
+    Space,
+    Semicolon,
+    Colon,
+    /// Any other that values are made of.
+    Text,
+}
+
+impl Kind {
+    pub(super) const COUNT: usize = Self::Text as usize + 1;
+
+    const fn of(byte: u8, class: u8) -> Self {
+        match byte {
+            b'\r' => Self::Cr,
+            b'\n' => Self::Lf,
+            b'\t' | b' ' => Self::Space,
+            b';' => Self::Semicolon,
+            b':' => Self::Colon,
+            _ if byte.is_ascii_hexdigit() => Self::Digit,
+            _ if class & TOKEN != 0 => Self::Token,
+            _ if class & VALUE != 0 => Self::Text,
+            _ => Self::Other,
+        }
+    }
+}
+
 static CLASSES: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {
@@ -68,7 +104,7 @@ const fn classes() -> [u8; 256] {
         if byte == b'\t' || byte >= b' ' && byte != 0x7f {
             class |= VALUE;
         }
-        classes[octet] = class;
+        classes[octet] = class | (Kind::of(byte, class) as u8) << 4;
         octet += 1;
     }
     classes
@@ -78,6 +114,12 @@ const fn classes() -> [u8; 256] {
 #[inline]
 pub(super) fn is(octet: u8, class: u8) -> bool {
     CLASSES[octet as usize] & class != 0
+}
+
+/// The octet's [`Kind`], as a number.
+#[inline]
+pub(super) fn kind(octet: u8) -> usize {
+    usize::from(CLASSES[octet as usize] >> 4)
 }
 
 /// Octets of the class at the front.
