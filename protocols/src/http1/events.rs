@@ -1,8 +1,9 @@
 //! Server-sent events (HTML Living Standard, 9.2).
 
-use netloom_core::{Code, Duration, Error, Fault, Result};
+use netloom_core::{Code, Duration, Error, Fault, Outbox, Result};
 
 use super::reply::{Sent, Stream};
+use super::to_fields::put_decimal;
 
 /// A stream of events. While the handler waits by [`during`](Self::during), a comment goes out whenever the session's
 /// keep-alive time has passed, so that nobody between takes the silence for the end.
@@ -37,32 +38,26 @@ impl<'a> Events<'a> {
         {
             return Err(Error::new(Code::InvalidText).blame(Fault::Local));
         }
-        let stream = &mut self.0;
+        self.lines(event, event.data.as_bytes()).await
+    }
+
+    async fn lines(&mut self, event: &ServerEvent<'_>, data: &[u8]) -> Result<()> {
+        let (mut digits, mut len) = ([0; 20], 0);
         if let Some(retry) = event.retry {
-            stream
-                .format(format_args!(
-                    "retry: {}\n",
-                    retry.as_secs() * 1000 + u64::from(retry.subsec_millis())
-                ))
-                .await?;
+            let millis = retry.as_secs() * 1000 + u64::from(retry.subsec_millis());
+            put_decimal(millis, &mut Outbox::new(&mut digits, &mut len))?;
         }
-        for (name, value) in [("event: ", event.name), ("id: ", event.id)] {
-            if !value.is_empty() {
-                line(stream, name, value).await?;
+        let front: [(&str, &[u8]); 3] =
+            [("retry: ", &digits[..len]), ("event: ", event.name.as_bytes()), ("id: ", event.id.as_bytes())];
+        let front = front.into_iter().filter(|(_, value)| !value.is_empty());
+        // The empty line is the event's end.
+        let all = front.chain(lines(data).map(|line| ("data: ", line))).chain([("", &b""[..])]);
+        for (name, value) in all {
+            for part in [name.as_bytes(), value, b"\n"] {
+                self.0.send(part).await?;
             }
         }
-        let mut rest = event.data;
-        loop {
-            let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
-            line(stream, "data: ", &rest[..end]).await?;
-            rest = &rest[end..];
-            rest = match rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix(['\r', '\n'])) {
-                Some(rest) => rest,
-                None => break,
-            };
-        }
-        stream.send(b"\n").await?;
-        stream.flush().await
+        self.0.flush().await
     }
 
     /// Sends data, at once: an event of no particular type.
@@ -80,7 +75,7 @@ impl<'a> Events<'a> {
     pub async fn json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let mut text = [0; 256];
         let n = serde_json_core::to_slice(value, &mut text).map_err(|_| Code::MessageTooLarge)?;
-        self.data(core::str::from_utf8(&text[..n]).map_err(|_| Code::InvalidText)?).await
+        self.lines(&ServerEvent::default(), &text[..n]).await
     }
 
     /// Lets time pass. `false`, at once, when the session has ended or the host is stopping: then end the stream.
@@ -102,9 +97,14 @@ impl<'a> Events<'a> {
     }
 }
 
-async fn line(stream: &mut Stream<'_>, name: &str, value: &str) -> Result<()> {
-    for part in [name, value, "\n"] {
-        stream.send(part.as_bytes()).await?;
-    }
-    Ok(())
+/// The lines of a text, however they end.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest.take()?;
+        let end = text.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(text.len());
+        let (line, behind) = text.split_at(end);
+        rest = behind.strip_prefix(b"\r\n").or(behind.get(1..));
+        Some(line)
+    })
 }
