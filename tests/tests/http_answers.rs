@@ -106,7 +106,7 @@ fn an_answer_is_not_said_as_an_interim_one() {
     let mut server = open::<1024, _>(&world, a, Http1::new());
     let mut lab = world.tasks();
     lab.spawn("server", async {
-        let _ = http1::next(&mut server).await.unwrap().expect("a request");
+        assert!(http1::next(&mut server).await.unwrap(), "a request");
         for status in [0, 99, 101, 200, 204, 404, 1000] {
             let error = server.sender().send(Message::Interim(status, &())).await.expect_err("misuse");
             assert_eq!(error, Code::InvalidSession, "{status}");

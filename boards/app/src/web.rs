@@ -92,9 +92,9 @@ impl<L: Shared> Web<L> {
     ) -> Result<()> {
         self.sessions.fetch_add(1, Relaxed);
         let _open = Open(&self.sessions);
-        while let Some(head) = http1::next(session).await? {
+        while http1::next(session).await? {
             self.requests.fetch_add(1, Relaxed);
-            http1::answer(session, head, app).await?;
+            http1::answer(session, app).await?;
             if !http1::finish(session).await? {
                 break;
             }

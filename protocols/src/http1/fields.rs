@@ -88,7 +88,8 @@ fn named<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a [u8]> {
         let (front, rest) = line.split_at_checked(name.len())?;
         let [b':', value @ ..] = rest else { return None };
         // That colon must be the line's first: `name` may hold one, and then it names no field.
-        let is_named = front.eq_ignore_ascii_case(name.as_bytes()) && !front.contains(&b':');
+        let is_named =
+            front.eq_ignore_ascii_case(name.as_bytes()) && front.iter().all(|octet| *octet != b':');
         is_named.then(|| trim(value))
     })
 }

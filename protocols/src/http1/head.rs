@@ -162,6 +162,17 @@ pub fn response(input: &[u8], to: Method, limits: &HeadLimits) -> Result<Option<
 }
 
 impl RequestHead {
+    /// Of no request.
+    pub(super) const NONE: Self = Self {
+        framing: Framing::None,
+        target_end: 0,
+        fields_end: 0,
+        target_start: 0,
+        method: Method::Get,
+        version: Version::Http11,
+        flags: 0,
+    };
+
     /// Bytes of the whole head, with its empty line.
     pub const fn size(&self) -> usize {
         self.fields_end as usize + CRLF.len()
@@ -185,11 +196,11 @@ impl RequestHead {
     /// The target's path, still percent-encoded: `/` if an absolute-form has none, `*` in the asterisk-form,
     /// empty in the authority-form.
     pub fn path<'a>(&self, unit: &'a [u8]) -> &'a str {
-        let path = self.path_and_query(unit);
-        match path.split_once('?').map_or(path, |(path, _)| path) {
+        let all = self.path_and_query(unit);
+        match text(all.get(..octets::path(all)).unwrap_or_default()) {
             "" if self.method == Method::Connect => "",
             // RFC 9112, 3.2.4: so is the asterisk-form written for a proxy.
-            "" if self.method == Method::Options && path.is_empty() => "*",
+            "" if self.method == Method::Options && all.is_empty() => "*",
             "" => "/",
             path => path,
         }
@@ -215,15 +226,19 @@ impl RequestHead {
 
     /// What is behind the first `?` of the target, still percent-encoded.
     pub fn query<'a>(&self, unit: &'a [u8]) -> Option<&'a str> {
-        self.path_and_query(unit).split_once('?').map(|(_, query)| query)
+        let all = self.path_and_query(unit);
+        match all.get(octets::path(all)..) {
+            Some([b'?', query @ ..]) => Some(text(query)),
+            _ => None,
+        }
     }
 
-    fn path_and_query<'a>(&self, unit: &'a [u8]) -> &'a str {
-        text(match self.target_octets(unit) {
+    fn path_and_query<'a>(&self, unit: &'a [u8]) -> &'a [u8] {
+        match self.target_octets(unit) {
             _ if self.method == Method::Connect => b"",
             origin @ [b'/' | b'*', ..] => origin,
             uri => target::split_absolute(uri).map_or(b"", |(_, path)| path),
-        })
+        }
     }
 
     /// Host and port that are asked: the target's own, which wins (RFC 9112, 3.2.2), or the Host field's.

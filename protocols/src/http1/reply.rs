@@ -275,7 +275,7 @@ impl<'a, F: ToFields> Reply<'a, F> {
             let (mut coder, mut sending, mut rest) = (coder, Sending::default(), None);
             poll_fn(|cx| match &mut coder {
                 Some(coder) => coder.poll_whole(outlet, &head, content, &mut sending, cx),
-                None => outlet.poll_message(Message::Whole(head, content), &mut rest, cx),
+                None => poll_verbatim(outlet, &head, content, &mut rest, cx),
             })
             .await?;
             Ok(Sent::proof())
@@ -465,6 +465,19 @@ pub(super) const fn status_of(error: Error) -> u16 {
         status @ 400..600 => status,
         _ => 500,
     }
+}
+
+/// Sends a whole answer as it is; once for all kinds of fields, which makes boards smaller.
+#[cfg_attr(target_pointer_width = "64", inline(always))]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn poll_verbatim<'m>(
+    outlet: &mut dyn Outlet<Http1>,
+    head: &ResponseHead<'m>,
+    content: Content<'m>,
+    rest: &mut Option<&'m [u8]>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<()>> {
+    outlet.poll_message(Message::Whole(*head, content), rest, cx)
 }
 
 /// Sends problem details that say no more than the status; with 204 not even that.

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::ops::Range;
 use core::str::FromStr;
 
-use netloom_core::{Code, Duration, Error, Instant, Link, Result};
+use netloom_core::{Code, Duration, Error, Instant, Link, Platform, Result, Session};
 
 use super::fields::Fields;
 use super::head::{RequestHead, Version};
@@ -69,7 +69,7 @@ impl Watch {
 pub struct Request<'a> {
     link: &'a mut (dyn Link<Http1> + 'a),
     watch: &'a mut Watch,
-    head: RequestHead,
+    method: Method,
     pattern: &'a str,
     /// Where in the head the path lies that routes go by: behind what a [mount](crate::routes) has matched.
     route: (u16, u16),
@@ -89,19 +89,20 @@ pub struct Whole<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(
-        link: &'a mut (dyn Link<Http1> + 'a),
-        watch: &'a mut Watch,
-        head: RequestHead,
-        route: (u16, u16),
-    ) -> Self {
-        Self { link, watch, head, pattern: "", route, fields: &(), coder: None }
+    /// Of the head that is held.
+    #[inline]
+    pub(super) fn new<P: Platform>(session: &'a mut Session<P, Http1>, watch: &'a mut Watch) -> Self {
+        let head = *session.codec().request();
+        let route = head.path_range(session.held());
+        Self { link: session, watch, method: head.method, pattern: "", route, fields: &(), coder: None }
     }
 
     /// The head, to look at.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn head(&mut self) -> Head<'_> {
-        let unit = &*self.link.parts().held;
-        Head { head: self.head, unit, pattern: self.pattern, route: self.route }
+        let parts = self.link.parts();
+        let head = *parts.outlet.state().request();
+        Head { head, unit: parts.held, pattern: self.pattern, route: self.route }
     }
 
     /// The answer. What is not received of the body is thrown away.
@@ -110,14 +111,12 @@ impl<'a> Request<'a> {
     }
 
     /// The head and the answer.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn split(self) -> (Head<'a>, Reply<'a>) {
         let parts = self.link.parts();
-        let head = Head {
-            head: self.head,
-            unit: &*parts.held.split_at_mut(self.head.size()).0,
-            pattern: self.pattern,
-            route: self.route,
-        };
+        let head = *parts.outlet.state().request();
+        let unit = &*parts.held.split_at_mut(head.size()).0;
+        let head = Head { head, unit, pattern: self.pattern, route: self.route };
         (head, Reply::new(parts.outlet, self.fields, self.coder))
     }
 
@@ -140,8 +139,9 @@ impl<'a> Request<'a> {
             self.link.keep(piece);
         }
         let parts = self.link.parts();
-        let (unit, body) = parts.held.split_at_mut(self.head.size());
-        let head = Head { head: self.head, unit, pattern: self.pattern, route: self.route };
+        let head = *parts.outlet.state().request();
+        let (unit, body) = parts.held.split_at_mut(head.size());
+        let head = Head { head, unit, pattern: self.pattern, route: self.route };
         Ok(Whole { head, body, reply: Reply::new(parts.outlet, self.fields, self.coder) })
     }
 
@@ -238,7 +238,7 @@ impl<'a> Request<'a> {
     /// The other protocol begins behind the request, all of it.
     async fn drain(&mut self) -> Result<()> {
         // RFC 9110, 7.8: a server must not switch to what was not offered.
-        if !self.head.upgrade() {
+        if !self.link.outlet().state().request().upgrade() {
             return Err(status::error(400));
         }
         while self.next_piece().await?.is_some() {
@@ -279,7 +279,7 @@ impl<'a> Request<'a> {
         Request {
             link: &mut *self.link,
             watch: &mut *self.watch,
-            head: self.head,
+            method: self.method,
             pattern: self.pattern,
             route: self.route,
             fields,
@@ -360,7 +360,7 @@ impl<'a> Request<'a> {
     #[doc(hidden)]
     pub fn asked(&mut self) -> (&[u8], Method) {
         let path = self.link.parts().held.get(usize::from(self.route.0)..usize::from(self.route.1));
-        (path.filter(|path| !path.is_empty()).unwrap_or(b"/"), self.head.method)
+        (path.filter(|path| !path.is_empty()).unwrap_or(b"/"), self.method)
     }
 
     #[doc(hidden)]

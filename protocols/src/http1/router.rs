@@ -74,7 +74,7 @@ impl Request<'_> {
     /// 501, and a path without routes 404.
     #[doc(hidden)]
     pub async fn unrouted(mut self, allow: Allow) -> Result<Sent> {
-        let method = self.head().method();
+        let method = self.asked().1;
         let (status, allow) = match method {
             Method::Options if self.head().is_for_server() => (204, None),
             Method::Options if !allow.is_empty() => (204, Some(allow)),

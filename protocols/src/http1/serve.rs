@@ -5,8 +5,7 @@ use core::task::{Poll, ready};
 
 use netloom_core::{Code, Error, Link, Platform, Result, Session};
 
-use super::head::RequestHead;
-use super::reply::Sent;
+use super::reply::{Sent, poll_bare, status_of};
 use super::request::{BODY_GRACE, Request, Watch};
 use super::server::{DRAIN_MAX, Found, Http1};
 
@@ -36,17 +35,12 @@ pub async fn serve<P: Platform>(
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
     loop {
-        let head = match next_already(session)? {
-            Some(head) => head,
-            None => match next(session).await? {
-                Some(head) => head,
-                None => return Ok(()),
-            },
-        };
-        let route = head.path_range(session.held());
-        let answered = app(Request::new(session, &mut Watch::new(), head, route)).await;
+        if !next_already(session)? && !next(session).await? {
+            return Ok(());
+        }
+        let answered = app(Request::new(session, &mut Watch::new())).await;
         if let Some(error) = unanswered(session, answered) {
-            make_good(session, head, error).await?;
+            make_good(session, error).await?;
         }
         if !finish(session).await? {
             return Ok(());
@@ -54,15 +48,14 @@ pub async fn serve<P: Platform>(
     }
 }
 
-/// The next request's head, which is held from here on; `None` when the session has ended in order.
+/// Receives the next request's head, [`Http1::request`], which is held from here on; `false` when the session has ended
+/// in order.
 ///
 /// With [`answer`] and [`finish`] it is what [`serve`] does, for who wants to do something in between.
 ///
 /// # Errors
 /// What ended the session.
-pub fn next<P: Platform>(
-    session: &mut Session<P, Http1>,
-) -> impl Future<Output = Result<Option<RequestHead>>> {
+pub fn next<P: Platform>(session: &mut Session<P, Http1>) -> impl Future<Output = Result<bool>> {
     // Not an async fn, which would keep its argument twice.
     poll_fn(move |cx| {
         let found = ready!(session.poll_find(cx))?;
@@ -70,29 +63,29 @@ pub fn next<P: Platform>(
     })
 }
 
-/// [`next`], if it is here already; `None` if it must be waited for, or the session has ended.
+/// [`next`], if it is here already; `false` if it must be waited for, or the session has ended.
 ///
 /// # Errors
 /// What ended the session.
-pub fn next_already<P: Platform>(session: &mut Session<P, Http1>) -> Result<Option<RequestHead>> {
+pub fn next_already<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool> {
     let found = Link::found_already(session);
     held(session, found)
 }
 
-/// Holds the head that was found.
+/// Holds the head, if one was found.
 #[inline]
-fn held<P: Platform>(session: &mut Session<P, Http1>, found: Option<Found>) -> Result<Option<RequestHead>> {
+fn held<P: Platform>(session: &mut Session<P, Http1>, found: Option<Found>) -> Result<bool> {
     match found {
-        Some(Found::Head(head)) => {
+        Some(Found::Head) => {
             session.hold();
             if session.is_stopping() {
                 session.codec().end_after_this();
             }
-            Ok(Some(head))
+            Ok(true)
         }
         // `finish` has seen to the rest of a body.
         Some(_) => Err(Code::InvalidSession.into()),
-        None => Ok(None),
+        None => Ok(false),
     }
 }
 
@@ -102,13 +95,11 @@ fn held<P: Platform>(session: &mut Session<P, Http1>, found: Option<Found>) -> R
 /// What ended the session, or `app`'s error if its answer cannot be told any more.
 pub async fn answer<P: Platform>(
     session: &mut Session<P, Http1>,
-    head: RequestHead,
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> Result<()> {
-    let route = head.path_range(session.held());
-    let answered = app(Request::new(session, &mut Watch::new(), head, route)).await;
+    let answered = app(Request::new(session, &mut Watch::new())).await;
     match unanswered(session, answered) {
-        Some(error) => make_good(session, head, error).await,
+        Some(error) => make_good(session, error).await,
         None => Ok(()),
     }
 }
@@ -124,18 +115,13 @@ fn unanswered<P: Platform>(session: &mut Session<P, Http1>, answered: Result<Sen
 }
 
 /// Answers with an error as far as that is still possible.
-async fn make_good<P: Platform>(
-    session: &mut Session<P, Http1>,
-    head: RequestHead,
-    error: Error,
-) -> Result<()> {
+async fn make_good<P: Platform>(session: &mut Session<P, Http1>, error: Error) -> Result<()> {
     if session.reason().is_some() {
         return Err(error);
     }
     if session.codec().owes() {
-        let route = head.path_range(session.held());
-        let mut watch = Watch::new();
-        return Request::new(session, &mut watch, head, route).refuse(error).await.map(drop);
+        let outlet = Link::outlet(session);
+        return poll_fn(|cx| poll_bare(outlet, status_of(error), &(), cx)).await.map(drop);
     }
     // Half an answer is out, or a whole one: only the end of the connection can say so. A status behind a whole one
     // would answer the next request.

@@ -39,8 +39,8 @@ pub struct Http1 {
     head_max: u16,
     target_max: u16,
     fields_max: u16,
-    method: Method,
-    version: Version,
+    /// Of the request last received.
+    request: RequestHead,
     expects: Expects,
     /// A chunk was written, but for the line end behind it.
     crlf_due: bool,
@@ -113,8 +113,8 @@ enum Expects {
 /// What [`Http1`] finds.
 #[derive(Clone, Copy, Debug)]
 pub enum Found {
-    /// A request's head.
-    Head(RequestHead),
+    /// A request's head: [`Http1::request`].
+    Head,
     /// A piece of its body, between these offsets.
     Piece(u32, u32),
     /// The end of a body whose length was not known.
@@ -126,8 +126,8 @@ pub enum Found {
 /// What [`Http1`] tells.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// A request's head, and the bytes it is a view of.
-    Head(RequestHead, &'a [u8]),
+    /// A request's head: [`Http1::request`] is a view of these bytes.
+    Head(&'a [u8]),
     /// A piece of its body.
     Piece(&'a [u8]),
     /// The end of a body whose length was not known.
@@ -188,8 +188,7 @@ impl Http1 {
             head_max: 16 * 1024,
             target_max: 8000,
             fields_max: 100,
-            method: Method::Get,
-            version: Version::Http11,
+            request: RequestHead::NONE,
             expects: Expects::Nothing,
             crlf_due: false,
             crlf_next: false,
@@ -283,6 +282,11 @@ impl Http1 {
         self
     }
 
+    /// The head of the request last received.
+    pub const fn request(&self) -> &RequestHead {
+        &self.request
+    }
+
     /// Whether the request's body, if it has one, has been received to its end.
     pub fn body_is_over(&self) -> bool {
         self.exchange.reading != Reading::Body
@@ -343,6 +347,8 @@ impl Http1 {
             fields: self.fields_max.into(),
         };
         let Some((n, head)) = self.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
+        self.request = head;
+        self.status = 0;
         let body = match head.framing {
             Framing::None | Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),
@@ -351,7 +357,6 @@ impl Http1 {
         let is_over = body.is_none();
         let transfer = self.transfer_mut();
         (transfer.body, transfer.sent) = (body.unwrap_or(Body::Length(0)), 0);
-        (self.method, self.version, self.status) = (head.method, head.version, 0);
         self.expects = match head.expect_continue() && !is_over && head.version == Version::Http11 {
             true => Expects::Permission,
             false => Expects::Nothing,
@@ -360,7 +365,7 @@ impl Http1 {
         if head.method == Method::Connect {
             return Err(Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(501));
         }
-        Ok(Step::Event(n, Found::Head(head)))
+        Ok(Step::Event(n, Found::Head))
     }
 
     fn piece(&mut self, input: &[u8]) -> Result<Step<Found>> {
@@ -391,8 +396,8 @@ impl Http1 {
 
     /// How a body is framed whose head this is (RFC 9112, 6.3).
     fn framing(&self, status: u16, length: Option<u64>) -> Outgoing {
-        match (length, self.version) {
-            _ if self.method == Method::Head || !has_content(status) => Outgoing::Nothing,
+        match (length, self.request.version) {
+            _ if self.request.method == Method::Head || !has_content(status) => Outgoing::Nothing,
             (Some(length), _) => Outgoing::Length(length),
             (None, Version::Http11) => Outgoing::Chunked,
             (None, Version::Http10) => Outgoing::UntilClose,
@@ -402,7 +407,7 @@ impl Http1 {
     #[cfg_attr(target_pointer_width = "64", inline(always))]
     fn put_head(&self, head: &ResponseHead<'_>, persists: bool, out: &mut Outbox<'_>) -> Result<()> {
         self.put_front(head.status, out)?;
-        match (persists, self.version) {
+        match (persists, self.request.version) {
             (false, _) => out.put(b"connection: close\r\n")?,
             (true, Version::Http10) => out.put(b"connection: keep-alive\r\n")?,
             (true, Version::Http11) => {}
@@ -445,7 +450,7 @@ impl Http1 {
         match content {
             Content::Bytes(bytes) => {
                 put_number(b"content-length: ", bytes.len() as u64, b"\r\n\r\n", out)?;
-                if self.method == Method::Head {
+                if self.request.method == Method::Head {
                     return Ok(&[]);
                 }
                 self.transfer_mut().sent = bytes.len() as u64;
@@ -454,7 +459,7 @@ impl Http1 {
             Content::Fill(content) => {
                 out.put(b"content-length: ")?;
                 let length = fill(content, out)?;
-                match self.method {
+                match self.request.method {
                     Method::Head => out.take_back(length),
                     _ => self.transfer_mut().sent = length as u64,
                 }
@@ -466,7 +471,7 @@ impl Http1 {
     fn streamed(&self, head: &ResponseHead<'_>, length: Option<u64>, out: &mut Outbox<'_>) -> Result<()> {
         let outgoing = self.framing(head.status, length);
         self.put_head(head, self.persists_behind(head) && outgoing != Outgoing::UntilClose, out)?;
-        match (length, self.version) {
+        match (length, self.request.version) {
             _ if !has_content(head.status) => {}
             (Some(length), _) => put_number(b"content-length: ", length, b"\r\n", out)?,
             (None, Version::Http11) => out.put(b"transfer-encoding: chunked\r\n")?,
@@ -533,7 +538,7 @@ impl Codec for Http1 {
     #[inline]
     fn view(found: Found, unit: &[u8]) -> Result<Event<'_>> {
         Ok(match found {
-            Found::Head(head) => Event::Head(head, unit),
+            Found::Head => Event::Head(unit),
             Found::Piece(start, end) => Event::Piece(&unit[start as usize..end as usize]),
             Found::End => Event::End,
             Found::Frame(found) => Event::Frame(found.view(unit)),
@@ -636,7 +641,7 @@ impl Http1 {
             // A final status would be a second answer; 101 is `Upgrade`'s.
             Message::Interim(status, _) if !matches!(status, 100 | 102..200) => return Err(misuse()),
             // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.
-            Message::Interim(..) if self.version == Version::Http10 => {}
+            Message::Interim(..) if self.request.version == Version::Http10 => {}
             Message::Interim(status, fields) => {
                 put_status(status, out)?;
                 fields.put(&mut FieldWriter::new(out))?;
@@ -688,7 +693,7 @@ impl Http1 {
     fn put_goodbye(&mut self, status: u16, out: &mut Outbox<'_>) -> Result<()> {
         if !self.owes() {
             // The method is the last request's.
-            self.method = Method::Get;
+            self.request.method = Method::Get;
         }
         let later: &dyn ToFields = &[("retry-after", "1")];
         let fields = if matches!(status, 429 | 503) { later } else { &() };

@@ -33,19 +33,18 @@ impl Builder {
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static,
     {
         self.start(codec, async move |session: &mut ServerSession<Http1>| {
-            while let Some(mut head) = next(session).await? {
+            while next(session).await? {
                 // A connection that waits for a request does not keep room for answering it. What came with a request
                 // is answered in the same room.
                 let (session, app) = (&mut *session, &app);
                 let exchanges = Box::pin(async move {
                     loop {
-                        answer(session, head, app).await?;
+                        answer(session, app).await?;
                         if !finish(session).await? {
                             return Ok::<_, Error>(false);
                         }
-                        match next_already(session)? {
-                            Some(next) => head = next,
-                            None => return Ok(true),
+                        if !next_already(session)? {
+                            return Ok(true);
                         }
                     }
                 });

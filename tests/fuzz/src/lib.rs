@@ -130,8 +130,8 @@ fn read(pieces: impl Iterator<Item = Vec<u8>>, limits: [u16; 3]) -> Requests {
             let event =
                 event.map(|found| Http1::view(found, &input[..n]).expect("what was found can be viewed"));
             match event {
-                Some(Event::Head(head, unit)) => {
-                    requests.heads.push(Asked::of(&head, unit));
+                Some(Event::Head(unit)) => {
+                    requests.heads.push(Asked::of(codec.request(), unit));
                     requests.bodies.push(Vec::new());
                     reply(&mut codec);
                 }

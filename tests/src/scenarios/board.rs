@@ -90,7 +90,7 @@ pub(super) fn a_board_serves_more_clients_than_it_has_sessions(seed: u64) {
     for queues in queues {
         let acceptor = &acceptor;
         lab.spawn_background("session", async move {
-            serve(acceptor, queues, Options::DEFAULT, Framing::new, echo).await;
+            serve(acceptor, queues, &Options::DEFAULT, Framing::new, echo).await;
         });
     }
     for (stack, memory) in stacks[1..].iter().zip(&mut memories) {
@@ -132,7 +132,7 @@ pub(super) fn a_client_too_many_gets_a_goodbye_and_no_reset(seed: u64) {
         acceptor.run(Framing::new).await;
     });
     lab.spawn_background("session", async {
-        serve(&acceptor, queues, Options::DEFAULT, Framing::new, echo).await;
+        serve(&acceptor, queues, &Options::DEFAULT, Framing::new, echo).await;
     });
     lab.spawn("first", async {
         world.sleep(secs(1)).await; // the acceptor listens
@@ -194,7 +194,7 @@ pub(super) fn who_waits_longest_is_served_first(seed: u64) {
     });
     lab.spawn_background("session", async {
         world.sleep(secs(10)).await; // by then all three wait
-        serve(&acceptor, queues, Options::DEFAULT, Framing::new, echo).await;
+        serve(&acceptor, queues, &Options::DEFAULT, Framing::new, echo).await;
     });
     for (n, (stack, memory)) in (1..).zip(stacks[1..].iter().zip(&mut memories)) {
         let (world, served) = (&world, &served);
@@ -228,7 +228,7 @@ pub(super) fn a_peer_that_vanishes_gives_its_session_back(seed: u64) {
         acceptor.run(Framing::new).await;
     });
     lab.spawn_background("session", async {
-        serve(&acceptor, queues, brief, Framing::new, echo).await;
+        serve(&acceptor, queues, &brief, Framing::new, echo).await;
     });
     lab.spawn("vanishing", async {
         world.sleep(secs(1)).await; // the acceptor listens
