@@ -38,7 +38,7 @@ pub fn resources() -> &'static mut StackResources<{ SOCKETS + network::SOCKETS }
 pub fn start(spawner: Spawner, stack: Stack<'static>) {
     static ACCEPTOR: StaticCell<Acceptor<'static, { ECHO.1 }>> = StaticCell::new();
     let (sockets, queues) = MEMORY.take().split();
-    let acceptor = &*ACCEPTOR.init(Acceptor::new(stack, TCP_PORT, AcceptorOptions::DEFAULT, sockets));
+    let acceptor = &*ACCEPTOR.init(Acceptor::new(stack, TCP_PORT, Acceptor&Options::DEFAULT, sockets));
     spawner.spawn(accept(acceptor).expect("spawned here only"));
     for queue in queues {
         spawner.spawn(echo(acceptor, queue).expect("there are as many places as sessions"));
@@ -53,5 +53,5 @@ async fn accept(acceptor: &'static Acceptor<'static, { ECHO.1 }>) -> ! {
 
 #[embassy_executor::task(pool_size = ECHO.0)]
 async fn echo(acceptor: &'static Acceptor<'static, { ECHO.1 }>, queue: Buffers) -> ! {
-    serve(acceptor, queue, Options::DEFAULT, Framing::new, netloom_demo::echo).await
+    serve(acceptor, queue, &Options::DEFAULT, Framing::new, netloom_demo::echo).await
 }

@@ -43,7 +43,7 @@ async fn accept(acceptor: &'static Acceptor<'static, SOCKETS>) -> ! {
 #[embassy_executor::task(pool_size = SESSIONS)]
 async fn session(acceptor: &'static Acceptor<'static, SOCKETS>, queue: Buffers) -> ! {
     let app = routes! { GET "/" => hello, GET "/plaintext" => hello };
-    serve(acceptor, queue, Options::DEFAULT, Http1::new, async |session| http1::serve(session, &app).await)
+    serve(acceptor, queue, &Options::DEFAULT, Http1::new, async |session| http1::serve(session, &app).await)
         .await
 }
 

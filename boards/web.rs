@@ -65,5 +65,5 @@ async fn session(
     acceptor: &'static Acceptor<'static, { WEB.1 }>,
     queue: Buffers,
 ) -> ! {
-    serve(acceptor, queue, Options::DEFAULT, Http1::new, async |session| demo.serve(session).await).await
+    serve(acceptor, queue, &Options::DEFAULT, Http1::new, async |session| demo.serve(session).await).await
 }

@@ -26,7 +26,7 @@
 //!     let (sockets, [first, ..]) = memory.split();
 //!     let acceptor = Acceptor::new(stack, 7000, AcceptorOptions::DEFAULT, sockets);
 //!     // On a board these are tasks of their own: `acceptor.run(Framing::new)`, and four of these:
-//!     serve(&acceptor, first, Options::DEFAULT, Framing::new, async |session| {
+//!     serve(&acceptor, first, &Options::DEFAULT, Framing::new, async |session| {
 //!         while let Some((message, peer)) = session.receive().await? {
 //!             peer.send(message).await?;
 //!         }

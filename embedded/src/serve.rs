@@ -30,14 +30,14 @@ pub type BoardSession<'d, C> = Session<BoardPlatform<'d>, C>;
 pub async fn serve<'d, C: Codec, const SOCKETS: usize>(
     acceptor: &Acceptor<'d, SOCKETS>,
     mut queues: Buffers<'d>,
-    options: Options,
+    options: &Options,
     codec: impl Fn() -> C,
     app: impl AsyncFn(&mut BoardSession<'d, C>) -> Result<()>,
 ) -> ! {
-    // The acceptor reads on until the client ends too.
-    let options = Options { lingers: false, ..options };
     loop {
         let transport = Tcp::new(acceptor.next().await);
+        // The acceptor reads on until the client ends too.
+        let options = Options { lingers: false, ..*options };
         let mut session = Session::open(transport, codec(), queues, acceptor.clock(), options);
         let result = {
             let mut run = pin!(async {
