@@ -37,7 +37,7 @@ pub struct Web<L> {
 struct Status {
     host: &'static str,
     /// Seconds since the host's clock began.
-    uptime: u64,
+    uptime: u32,
     /// Open now.
     sessions: u32,
     /// Since the beginning.
@@ -105,7 +105,7 @@ impl<L: Shared> Web<L> {
     fn now(&self, uptime: Duration) -> Status {
         Status {
             host: self.host,
-            uptime: uptime.as_secs(),
+            uptime: u32::try_from(uptime.as_secs()).unwrap_or(u32::MAX),
             sessions: self.sessions.load(Relaxed),
             requests: self.requests.load(Relaxed),
         }

@@ -136,19 +136,20 @@ pub fn is_below(prefix: &str, path: &[u8]) -> bool {
 
 /// The part of `path` that `pattern`, which matches it, calls `name`.
 pub(super) fn param<'a>(pattern: &str, path: &'a str, name: &str) -> Option<&'a str> {
-    let (mut pattern, mut path) = (pattern, path);
+    let (mut pattern, mut at) = (pattern.as_bytes(), 0);
     loop {
-        let brace = pattern.find('{')?;
-        path = path.get(brace..)?;
-        let (found, rest) = pattern[brace + 1..].split_once('}')?;
-        if let Some(found) = found.strip_prefix('*') {
-            return (found == name).then_some(path);
+        let brace = pattern.iter().position(|byte| *byte == b'{')?;
+        at += brace;
+        let (_, rest) = pattern.split_at_checked(brace + 1)?;
+        let (found, rest) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'}')?)?;
+        if let Some(found) = found.strip_prefix(b"*") {
+            return path.get(at..).filter(|_| found == name.as_bytes());
         }
-        let (value, path_rest) = path.split_at(segment(path.as_bytes()));
-        if found == name {
-            return Some(value);
+        let end = at + segment(path.as_bytes().get(at..)?);
+        if found == name.as_bytes() {
+            return path.get(at..end);
         }
-        (pattern, path) = (rest, path_rest);
+        (pattern, at) = (rest.get(1..)?, end);
     }
 }
 
