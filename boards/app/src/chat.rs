@@ -26,15 +26,16 @@ pub async fn chat<L: Shared>(hub: &Hub<L>, request: Request<'_>) -> Result<Sent>
         return Ok(sent);
     };
     loop {
-        match select(socket.receive(), member.ready()).await {
-            Either::First(said) => match said? {
+        // The member first: who is woken to be told does not look for input before.
+        match select(member.ready(), socket.receive()).await {
+            // Who has missed some is closed by `forward` too.
+            Either::First(_) => socket.peer().forward(&mut member).await?,
+            Either::Second(said) => match said? {
                 Some((Message::Text(text), _)) if text.len() <= MESSAGE_MAX => websocket::publish(hub, text)?,
                 Some((Message::Text(_), mut peer)) => peer.close(1009, "too long").await?,
                 Some((Message::Binary(_), mut peer)) => peer.close(1003, "only text is said here").await?,
                 None => return Ok(sent),
             },
-            // Who has missed some is closed by `forward` too.
-            Either::Second(_) => socket.peer().forward(&mut member).await?,
         }
     }
 }
