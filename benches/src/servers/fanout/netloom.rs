@@ -45,13 +45,14 @@ async fn member(request: Request<'_>) -> Result<Sent> {
     loop {
         tokio::select! {
             biased;
+            // First, so that who is woken to be told does not look for input before. Who has missed some is closed by
+            // `forward` too.
+            _ = member.ready() => socket.peer().forward(&mut member).await?,
             said = socket.receive() => {
                 if said?.is_none() {
                     return Ok(sent);
                 }
             }
-            // Who has missed some is closed by `forward` too.
-            _ = member.ready() => socket.peer().forward(&mut member).await?,
         }
     }
 }
