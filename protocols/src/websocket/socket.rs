@@ -139,10 +139,12 @@ impl<C: Carrier> Socket<C> {
             }
             bytes = inflate.inflated();
         }
-        let message = match (whole.kind, core::str::from_utf8(bytes)) {
-            (Kind::Binary, _) => Message::Binary(bytes),
-            (Kind::Text, Ok(text)) => Message::Text(text),
-            (Kind::Text, Err(_)) => return Err(refuse(&mut speaker, invalid()).await),
+        let message = match whole.kind {
+            Kind::Binary => Message::Binary(bytes),
+            Kind::Text => match core::str::from_utf8(bytes) {
+                Ok(text) => Message::Text(text),
+                Err(_) => return Err(refuse(&mut speaker, invalid()).await),
+            },
         };
         Ok(Some((message, Peer { speaker, deflate })))
     }
