@@ -1,9 +1,11 @@
 //! A request, lent to its handler where it was received.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::net::SocketAddr;
 use core::ops::Range;
+use core::pin::pin;
 use core::str::FromStr;
+use core::task::{Context, Poll, ready};
 
 use netloom_core::{Code, Duration, Error, Instant, Link, Platform, Result, Session};
 
@@ -217,17 +219,27 @@ impl<'a> Request<'a> {
         self.switch(&fields).await.map(|()| super::Sent::proof())
     }
 
-    /// Answers 101, and goes on in WebSocket frames.
-    pub(crate) async fn become_frames(
-        mut self,
+    /// Answers 101, and goes on in WebSocket frames. Polled, so that a handler keeps no room for it.
+    pub(crate) fn poll_become_frames(
+        &mut self,
         fields: &dyn ToFields,
         deflate: bool,
-    ) -> Result<(&'a mut (dyn Link<Http1> + 'a), super::Sent)> {
-        self.drain().await?;
-        self.link.outlet().codec().becomes_frames(deflate);
-        self.switch(fields).await?;
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        if self.link.outlet().codec().frames().is_none() {
+            // Made anew for each poll: it loses nothing when it is dropped.
+            ready!(pin!(self.drain()).poll(cx))?;
+            self.link.outlet().codec().becomes_frames(deflate);
+        }
+        let answer = super::With(self.fields, fields);
+        ready!(self.link.outlet().poll_send(Message::Upgrade(&answer), &mut None, cx))?;
         self.link.let_go();
-        Ok((self.link, super::Sent::proof()))
+        Poll::Ready(Ok(()))
+    }
+
+    /// What is left of a request that [became frames](Self::poll_become_frames).
+    pub(crate) fn into_link(self) -> (&'a mut (dyn Link<Http1> + 'a), super::Sent) {
+        (self.link, super::Sent::proof())
     }
 
     /// Answers 101.

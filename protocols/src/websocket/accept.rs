@@ -1,5 +1,8 @@
 //! The server's side of the handshake (RFC 6455, 4.2).
 
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll, ready};
+
 use netloom_core::Result;
 
 use super::carrier::Upgraded;
@@ -25,8 +28,8 @@ use crate::http1::{FieldWriter, Head, Method, Request, Sent, ToFields, Version, 
 ///
 /// # Errors
 /// As for [`Accept::accept`].
-pub async fn accept(request: Request<'_>) -> Result<(WebSocket<'_>, Sent)> {
-    Accept::new().accept(request).await
+pub fn accept<'a>(request: Request<'a>) -> impl Future<Output = Result<(WebSocket<'a>, Sent)>> + use<'a> {
+    Accept::new().accept(request)
 }
 
 /// What a server takes of a handshake.
@@ -87,24 +90,20 @@ impl<'o> Accept<'o> {
     /// # Errors
     /// 426 to what asks for no WebSocket or another version of it, 400 to what asks wrongly, 403 to pages of other
     /// origins; what ended the session.
-    pub async fn accept(self, mut request: Request<'_>) -> Result<(WebSocket<'_>, Sent)> {
-        let head = request.head();
-        let key = self.check(&head)?;
-        let protocol = self.choose(&head);
-        #[cfg(feature = "deflate")]
-        let (compression, agreed) = super::extension::agree(&mut request, self.uncompressed);
-        #[cfg(not(feature = "deflate"))]
-        let agreed = None::<()>;
-        let answer = Answer { key, protocol, deflate: agreed, fields: self.fields };
-        let (link, sent) = request.become_frames(&answer, agreed.is_some()).await?;
-        #[cfg(feature = "deflate")]
-        let compression = compression.filter(|_| agreed.is_some());
-        let upgraded = Upgraded {
-            link,
-            #[cfg(feature = "deflate")]
-            compression,
-        };
-        Ok((Socket::new(upgraded, protocol), sent))
+    pub fn accept<'a>(
+        self,
+        request: Request<'a>,
+    ) -> impl Future<Output = Result<(WebSocket<'a>, Sent)>> + use<'a, 'o> {
+        // By hand: a connection keeps as much room for as long as it lasts as its handshake takes.
+        let mut handshake = Some(Handshake::new(request, self));
+        poll_fn(move |cx| {
+            let under_way = handshake.as_mut().expect("it is not asked again once it is over");
+            let protocol = ready!(under_way.poll(&self, cx))?;
+            match handshake.take() {
+                Some(over) => Poll::Ready(Ok(over.into_socket(protocol))),
+                None => Poll::Pending,
+            }
+        })
     }
 
     /// What the key is answered with, if everything is in order.
@@ -152,6 +151,53 @@ impl Default for Accept<'_> {
     }
 }
 
+/// A request that is being answered.
+struct Handshake<'a> {
+    request: Request<'a>,
+    #[cfg(feature = "deflate")]
+    compression: Option<&'a mut (dyn super::Compression + 'a)>,
+    agreed: Option<Agreed>,
+}
+
+/// What was agreed on besides.
+#[cfg(feature = "deflate")]
+type Agreed = super::Parameters;
+#[cfg(not(feature = "deflate"))]
+type Agreed = ();
+
+impl<'a> Handshake<'a> {
+    #[cfg(feature = "deflate")]
+    fn new(mut request: Request<'a>, accept: Accept<'_>) -> Self {
+        let (compression, agreed) = super::extension::agree(&mut request, accept.uncompressed);
+        Self { request, compression: compression.filter(|_| agreed.is_some()), agreed }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn new(request: Request<'a>, _: Accept<'_>) -> Self {
+        Self { request, agreed: None }
+    }
+
+    /// Answers; which subprotocol was agreed on. What the answer says is found again for each poll, of which there is
+    /// hardly ever a second.
+    fn poll(&mut self, accept: &Accept<'_>, cx: &mut Context<'_>) -> Poll<Result<Option<&'static str>>> {
+        let head = self.request.head();
+        let (key, protocol) = (accept.check(&head)?, accept.choose(&head));
+        let answer = Answer { key, protocol, deflate: self.agreed, fields: accept.fields };
+        ready!(self.request.poll_become_frames(&answer, self.agreed.is_some(), cx))?;
+        Poll::Ready(Ok(protocol))
+    }
+
+    fn into_socket(self, protocol: Option<&'static str>) -> (WebSocket<'a>, Sent) {
+        let (link, sent) = self.request.into_link();
+        let upgraded = Upgraded {
+            link,
+            #[cfg(feature = "deflate")]
+            compression: self.compression,
+        };
+        (Socket::new(upgraded, protocol), sent)
+    }
+}
+
 /// The fields of the answer.
 struct Answer<'a, D> {
     key: [u8; 28],
@@ -174,7 +220,7 @@ impl<D: Extension> ToFields for Answer<'_, D> {
     }
 }
 
-/// What was agreed on besides.
+/// How that is said.
 trait Extension {
     fn put(&self, out: &mut FieldWriter<'_, '_>) -> Result<()>;
 }
