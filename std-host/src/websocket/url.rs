@@ -51,6 +51,11 @@ impl fmt::Display for Url {
 /// The same with `http` for `ws`, and whether it was ours.
 pub(super) fn as_http(text: &str) -> (bool, String) {
     let Some((scheme, rest)) = text.split_once("://") else { return (false, text.to_owned()) };
+    // RFC 9110, 4.2.3: an empty path is "/".
+    let rest = match rest.find(['/', '?']) {
+        Some(at) if rest[at..].starts_with('?') => format!("{}/{}", &rest[..at], &rest[at..]),
+        _ => rest.to_owned(),
+    };
     match scheme.to_ascii_lowercase().as_str() {
         "ws" => (true, format!("http://{rest}")),
         "wss" => (true, format!("https://{rest}")),

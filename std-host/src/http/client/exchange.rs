@@ -3,6 +3,7 @@
 //! There is no task behind it: whoever waits for the response also sends what is left of the request. So a request
 //! and a response that are both long do not wait for each other, and what is dropped is over.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
@@ -85,7 +86,7 @@ impl Exchange {
         silence: Silence,
     ) -> Result<Self, ClientError> {
         let url = ask.url.clone();
-        let target = url.path_and_query().map_or("/", |target| target.as_str());
+        let target = target_of(&url);
         let host = match ask.headers.get(::http::header::HOST) {
             // What is no text is no host, and the codec says so.
             Some(host) => host.to_str().unwrap_or(" "),
@@ -93,7 +94,7 @@ impl Exchange {
         };
         let close = has_close(ask.headers);
         let head =
-            RequestOut { fields: &Headers(ask.headers), close, ..RequestOut::new(ask.method, target, host) };
+            RequestOut { fields: &Headers(ask.headers), close, ..RequestOut::new(ask.method, &target, host) };
         let queued = match body {
             RequestBody::Bytes(bytes)
                 if bytes.len() <= WHOLE_MAX && !ask.expect_continue || bytes.is_empty() =>
@@ -385,5 +386,24 @@ pub(crate) fn host_of(url: &Uri) -> &str {
         Some("http") => authority.strip_suffix(":80").unwrap_or(authority),
         Some("https") => authority.strip_suffix(":443").unwrap_or(authority),
         _ => authority,
+    }
+}
+/// Path and query of a URL; an empty path is "/" (RFC 9110, 4.2.3).
+fn target_of(url: &Uri) -> Cow<'_, str> {
+    match url.path_and_query().map_or("/", |target| target.as_str()) {
+        target if target.starts_with('?') => format!("/{target}").into(),
+        target => target.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_path_is_the_root() {
+        for (url, target) in [("http://a", "/"), ("http://a?q", "/?q"), ("http://a/b?q", "/b?q")] {
+            assert_eq!(target_of(&url.parse().unwrap()), target);
+        }
     }
 }
