@@ -33,7 +33,9 @@ pub(super) enum State {
 }
 
 /// A peer that still sends this much after our goodbye does not read it anyway.
-pub(super) const LINGER_MAX: u32 = 1024 * 1024;
+pub(super) const LINGER_MAX: usize = 1024 * 1024;
+/// What they are counted in, each read rounded up: the count has two bytes.
+const LINGER_UNIT: usize = 32;
 
 /// Why a session ended, or is about to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +154,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 return Poll::Pending;
             };
             match read {
-                Ok(n @ 1..) if self.lingered < LINGER_MAX => {
-                    self.lingered += u32::try_from(n).unwrap_or(LINGER_MAX);
+                Ok(n @ 1..) if usize::from(self.lingered) < LINGER_MAX / LINGER_UNIT => {
+                    let read = u16::try_from(n.div_ceil(LINGER_UNIT)).unwrap_or(u16::MAX);
+                    self.lingered = self.lingered.saturating_add(read);
                 }
                 Ok(0) | Err(_) => self.peer_finished = true,
                 Ok(_) => {

@@ -39,7 +39,8 @@ pub struct Sender<P: Platform, C> {
     pub(super) stood_still: bool,
     /// The transport was asked whether it is readable, and has woken us since or will.
     pub(super) asked: bool,
-    pub(super) lingered: u32,
+    /// How much was read and thrown away at the end.
+    pub(super) lingered: u16,
     /// [`Stats::round_trip`], in microseconds; zero before it is known.
     pub(super) round_trip: u32,
 }

@@ -68,8 +68,8 @@ pub enum Version {
 /// the bytes it was parsed from, wherever they are by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// How the body ends.
-    pub framing: Framing,
+    /// Of the body, if it is known.
+    length: u64,
     target_end: u16,
     fields_end: u16,
     target_start: u8,
@@ -101,6 +101,9 @@ const _: () = assert!(size_of::<ResponseHead>() <= 24);
 const KEEP_ALIVE: u8 = 1;
 const EXPECT_CONTINUE: u8 = 1 << 1;
 const UPGRADE: u8 = 1 << 2;
+/// How a request's body ends; without either there is none.
+const HAS_LENGTH: u8 = 1 << 3;
+const IS_CHUNKED: u8 = 1 << 4;
 
 /// Parses the head of a request at the front of `input`.
 ///
@@ -118,7 +121,7 @@ const UPGRADE: u8 = 1 << 2;
 ///
 /// let input = b"POST /a?b HTTP/1.1\r\nHost: example.com\r\nContent-Length: 5\r\n\r\nhello";
 /// let (n, head) = http1::request(input, &HeadLimits::default())?.expect("it is complete");
-/// assert_eq!((&input[n..], head.method, head.framing), (&b"hello"[..], Method::Post, Framing::Length(5)));
+/// assert_eq!((&input[n..], head.method, head.framing()), (&b"hello"[..], Method::Post, Framing::Length(5)));
 /// assert_eq!((head.path(input), head.query(input)), ("/a", Some("b")));
 /// assert_eq!(head.fields(input).get("host"), Some(&b"example.com"[..]));
 /// # Ok::<(), netloom_core::Error>(())
@@ -164,7 +167,7 @@ pub fn response(input: &[u8], to: Method, limits: &HeadLimits) -> Result<Option<
 impl RequestHead {
     /// Of no request.
     pub(super) const NONE: Self = Self {
-        framing: Framing::None,
+        length: 0,
         target_end: 0,
         fields_end: 0,
         target_start: 0,
@@ -172,6 +175,15 @@ impl RequestHead {
         version: Version::Http11,
         flags: 0,
     };
+
+    /// How the body ends.
+    pub const fn framing(&self) -> Framing {
+        match self.flags & (HAS_LENGTH | IS_CHUNKED) {
+            HAS_LENGTH => Framing::Length(self.length),
+            0 => Framing::None,
+            _ => Framing::Chunked,
+        }
+    }
 
     /// Bytes of the whole head, with its empty line.
     pub const fn size(&self) -> usize {
@@ -362,14 +374,19 @@ fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHea
     let mut meaning = Meaning::default();
     let fields_end = field_lines(input, fields, limits.fields, &mut meaning)?;
     meaning.check_request(version)?;
+    let (length, framing) = match meaning.framing(version)? {
+        Some(Framing::Length(length)) => (length, HAS_LENGTH),
+        Some(Framing::Chunked | Framing::UntilClose) => (0, IS_CHUNKED),
+        Some(Framing::None) | None => (0, 0),
+    };
     let head = RequestHead {
-        framing: meaning.framing(version)?.unwrap_or(Framing::None),
+        length,
         target_start: target_start as u8,
         target_end: target_end as u16,
         fields_end: fields_end as u16,
         method,
         version,
-        flags: flags(&meaning, version),
+        flags: flags(&meaning, version) | framing,
     };
     Ok((fields_end + CRLF.len(), head))
 }

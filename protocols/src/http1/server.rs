@@ -52,6 +52,8 @@ pub struct Http1 {
     /// Most bytes of a message behind an upgrade.
     message_max: u32,
     date: Option<fn() -> Option<Date>>,
+    /// Where it costs nothing to link them all, they go without saying.
+    #[cfg(not(target_pointer_width = "64"))]
     ways: Option<&'static Ways>,
 }
 
@@ -197,7 +199,8 @@ impl Http1 {
             scan: Scan::new(),
             message_max: 0,
             date: None,
-            ways: if cfg!(target_pointer_width = "64") { Some(STREAMS) } else { None },
+            #[cfg(not(target_pointer_width = "64"))]
+            ways: None,
         }
     }
 
@@ -206,14 +209,35 @@ impl Http1 {
     /// first.
     #[inline]
     pub fn streaming(&mut self) {
-        self.ways = Some(STREAMS);
+        self.learn(STREAMS);
     }
 
     /// What follows the upgrade that comes next are WebSocket frames; `deflate` if messages may be compressed.
     pub(crate) fn becomes_frames(&mut self, deflate: bool) {
         let mut frames = Frames::new(Server).message_max(self.message_max);
         frames.may_deflate(deflate);
-        (self.ways, self.speech) = (Some(WEBSOCKET), Speech::Frames(frames));
+        self.speech = Speech::Frames(frames);
+        self.learn(WEBSOCKET);
+    }
+
+    #[inline]
+    fn learn(&mut self, ways: &'static Ways) {
+        #[cfg(not(target_pointer_width = "64"))]
+        {
+            self.ways = Some(ways);
+        }
+        let _ = ways;
+    }
+
+    #[inline]
+    fn ways(&self) -> Option<&'static Ways> {
+        #[cfg(not(target_pointer_width = "64"))]
+        return self.ways;
+        #[cfg(target_pointer_width = "64")]
+        Some(match self.speech {
+            Speech::Http(_) => STREAMS,
+            Speech::Frames(_) => WEBSOCKET,
+        })
     }
 
     /// What is spoken behind an upgrade to WebSocket.
@@ -349,7 +373,7 @@ impl Http1 {
         let Some((n, head)) = self.scan.request(input, &limits)? else { return Ok(Step::NeedInput) };
         self.request = head;
         self.status = 0;
-        let body = match head.framing {
+        let body = match head.framing() {
             Framing::None | Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),
             Framing::Chunked | Framing::UntilClose => Some(Body::CHUNKED),
@@ -528,7 +552,7 @@ impl Codec for Http1 {
             _ if input.is_empty() => Ok(Step::NeedInput),
             Reading::Head => self.head(input),
             Reading::Body => self.piece(input),
-            Reading::Over => match self.ways {
+            Reading::Over => match self.ways() {
                 Some(ways) if self.is_upgraded() => (ways.decode)(self, input),
                 _ => Ok(Step::NeedInput),
             },
@@ -546,7 +570,7 @@ impl Codec for Http1 {
     }
 
     fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
-        match (message, self.ways) {
+        match (message, self.ways()) {
             (Message::Whole(head, _), _) if !self.owes() || !is_final(head.status) => Err(misuse()),
             (Message::Whole(head, content), _) => self.whole(&head, content, out),
             (message, Some(ways)) => (ways.encode)(self, message, out),
@@ -555,7 +579,7 @@ impl Codec for Http1 {
     }
 
     fn accepted(&mut self, message: Message<'_>) {
-        match (message, self.ways) {
+        match (message, self.ways()) {
             (Message::Whole(head, _), _) => {
                 self.exchange.persistent = self.persists_behind(&head);
                 self.status = head.status;
@@ -576,7 +600,7 @@ impl Codec for Http1 {
 
     /// RFC 9112, 9.6: what cannot be understood is answered, then the connection ends.
     fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
-        if let Some(ways) = self.ways.filter(|_| self.is_upgraded()) {
+        if let Some(ways) = self.ways().filter(|_| self.is_upgraded()) {
             return (ways.close)(self, why, out);
         }
         let Some(status) = why.error().and_then(|error| goodbye(error, self.body_is_over())) else { return };
@@ -596,7 +620,7 @@ impl Codec for Http1 {
     /// An empty comment: the client's side of a silent stream of events does not time out, and ours notices when the
     /// client is gone.
     fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
-        if let Some(ways) = self.ways {
+        if let Some(ways) = self.ways() {
             (ways.keep_alive)(self, now, out);
         }
     }

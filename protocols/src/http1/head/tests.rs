@@ -323,7 +323,7 @@ fn legal_requests_are_understood() {
         input.extend(b"GET /behind");
         let (n, found) = parsed(&input).unwrap_or_else(|error| panic!("{head:?}: {error}")).expect(head);
         assert_eq!(
-            (n, found.method, found.target(&input), found.framing),
+            (n, found.method, found.target(&input), found.framing()),
             (head.len(), *method, *target, *framing)
         );
         let is = |flag| flags.contains(flag);
