@@ -2,8 +2,9 @@
 
 use netloom_core::{Code, Duration, Error, Fault, Outbox, Result};
 
-use super::reply::{Sent, Stream};
+use super::reply::{Json, Sent, Stream};
 use super::to_fields::put_decimal;
+use super::write::Fill;
 
 /// A stream of events. While the handler waits by [`during`](Self::during), a comment goes out whenever the session's
 /// keep-alive time has passed, so that nobody between takes the silence for the end.
@@ -74,7 +75,7 @@ impl<'a> Events<'a> {
     /// What ended the session; [`Code::MessageTooLarge`].
     pub async fn json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let mut text = [0; 256];
-        let n = serde_json_core::to_slice(value, &mut text).map_err(|_| Code::MessageTooLarge)?;
+        let n = Json(value).fill(&mut text).map_err(|_| Code::MessageTooLarge)?;
         self.lines(&ServerEvent::default(), &text[..n]).await
     }
 

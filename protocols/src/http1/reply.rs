@@ -513,9 +513,10 @@ impl Fill for Bare {
     }
 }
 
-struct Json<'a, T: ?Sized>(&'a T);
+pub(super) struct Json<'a, T: ?Sized>(pub(super) &'a T);
 
 impl<T: serde::Serialize + ?Sized> Fill for Json<'_, T> {
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn fill(&self, room: &mut [u8]) -> Result<usize> {
         serde_json_core::to_slice(self.0, room).map_err(|error| match error {
             serde_json_core::ser::Error::BufferFull => Code::BufferFull.into(),
