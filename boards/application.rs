@@ -38,7 +38,7 @@ pub fn resources() -> &'static mut StackResources<{ SOCKETS + network::SOCKETS }
 pub fn start(spawner: Spawner, stack: Stack<'static>) {
     static ACCEPTOR: StaticCell<Acceptor<'static, { ECHO.1 }>> = StaticCell::new();
     let (sockets, queues) = MEMORY.take().split();
-    let acceptor = &*ACCEPTOR.init(Acceptor::new(stack, TCP_PORT, Acceptor&Options::DEFAULT, sockets));
+    let acceptor = &*ACCEPTOR.init(Acceptor::new(stack, TCP_PORT, AcceptorOptions::DEFAULT, sockets));
     spawner.spawn(accept(acceptor).expect("spawned here only"));
     for queue in queues {
         spawner.spawn(echo(acceptor, queue).expect("there are as many places as sessions"));
