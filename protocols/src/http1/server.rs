@@ -259,22 +259,29 @@ impl Http1 {
         }
     }
 
+    /// Nothing behind an upgrade.
     #[inline]
-    fn transfer(&self) -> &Transfer {
+    fn transfer(&self) -> Option<&Transfer> {
         match &self.speech {
-            Speech::Http(transfer) => transfer,
-            Speech::Frames(_) => &Transfer::NEW,
+            Speech::Http(transfer) => Some(transfer),
+            Speech::Frames(_) => None,
         }
     }
 
+    /// The same, to go on with.
     #[inline]
-    fn transfer_mut(&mut self) -> &mut Transfer {
-        if let Speech::Frames(_) = self.speech {
-            self.speech = Speech::Http(Transfer::NEW);
-        }
+    fn transfer_mut(&mut self) -> Option<&mut Transfer> {
         match &mut self.speech {
-            Speech::Http(transfer) => transfer,
-            Speech::Frames(_) => unreachable!("it has become HTTP again"),
+            Speech::Http(transfer) => Some(transfer),
+            Speech::Frames(_) => None,
+        }
+    }
+
+    /// So many bytes of body are sent with the answer.
+    #[inline]
+    fn sends(&mut self, bytes: u64) {
+        if let Some(transfer) = self.transfer_mut() {
+            transfer.sent = bytes;
         }
     }
 
@@ -318,7 +325,7 @@ impl Http1 {
 
     /// Bytes of the request's body that are still to come, if that is known.
     pub fn body_left(&self) -> Option<u64> {
-        if self.body_is_over() { Some(0) } else { self.transfer().body.known() }
+        if self.body_is_over() { Some(0) } else { self.transfer()?.body.known() }
     }
 
     /// Whether the client waits for a 100 before it sends the body.
@@ -328,7 +335,7 @@ impl Http1 {
 
     /// The status last sent, zero for none, and how many bytes of body with it.
     pub fn answered(&self) -> (u16, u64) {
-        (self.status, self.transfer().sent)
+        (self.status, self.transfer().map_or(0, |transfer| transfer.sent))
     }
 
     /// Whether a response is still owed.
@@ -379,7 +386,7 @@ impl Http1 {
             Framing::Chunked | Framing::UntilClose => Some(Body::CHUNKED),
         };
         let is_over = body.is_none();
-        let transfer = self.transfer_mut();
+        let transfer = self.transfer_mut().ok_or_else(misuse)?;
         (transfer.body, transfer.sent) = (body.unwrap_or(Body::Length(0)), 0);
         self.expects = match head.expect_continue() && !is_over && head.version == Version::Http11 {
             true => Expects::Permission,
@@ -394,7 +401,8 @@ impl Http1 {
 
     fn piece(&mut self, input: &[u8]) -> Result<Step<Found>> {
         self.expects = Expects::Nothing;
-        let step = match self.transfer_mut().body.advance(input)? {
+        let transfer = self.transfer_mut().ok_or_else(misuse)?;
+        let step = match transfer.body.advance(input)? {
             Progress::Skip(n) => Step::Quiet(n),
             Progress::Piece(n, start, end) => Step::Event(n, Found::Piece(start as u32, end as u32)),
             Progress::End(n) => {
@@ -402,7 +410,8 @@ impl Http1 {
                 return Ok(Step::Event(n, Found::End));
             }
         };
-        if self.transfer().body.is_over() {
+        let is_over = transfer.body.is_over();
+        if is_over {
             self.exchange.read_all();
         }
         Ok(step)
@@ -411,7 +420,7 @@ impl Http1 {
     /// Whether the connection can be used again behind a response with this head.
     fn persists_behind(&self, head: &ResponseHead<'_>) -> bool {
         let unread = match self.exchange.reading {
-            Reading::Body if !head.reads_on => self.transfer().body.known().unwrap_or(0),
+            Reading::Body if !head.reads_on => self.body_left().unwrap_or(0),
             _ => 0,
         };
         let waits = self.permission_is_due() && !head.reads_on;
@@ -466,7 +475,7 @@ impl Http1 {
     ) -> Result<&'m [u8]> {
         self.put_head(head, self.persists_behind(head), out)?;
         // Told when it was accepted; until then it may be said anew.
-        self.transfer_mut().sent = 0;
+        self.sends(0);
         if !has_content(head.status) {
             out.put(b"\r\n")?;
             return Ok(&[]);
@@ -477,7 +486,7 @@ impl Http1 {
                 if self.request.method == Method::Head {
                     return Ok(&[]);
                 }
-                self.transfer_mut().sent = bytes.len() as u64;
+                self.sends(bytes.len() as u64);
                 Ok(bytes)
             }
             Content::Fill(content) => {
@@ -485,7 +494,7 @@ impl Http1 {
                 let length = fill(content, out)?;
                 match self.request.method {
                     Method::Head => out.take_back(length),
-                    _ => self.transfer_mut().sent = length as u64,
+                    _ => self.sends(length as u64),
                 }
                 Ok(&[])
             }
@@ -689,13 +698,15 @@ impl Http1 {
                 let outgoing = self.framing(head.status, length);
                 self.exchange.persistent = self.persists_behind(&head) && outgoing != Outgoing::UntilClose;
                 self.status = head.status;
-                self.transfer_mut().sent = 0;
+                self.sends(0);
                 (self.crlf_due, self.events) = (false, head.events && outgoing != Outgoing::Nothing);
                 self.exchange.wrote(Some(outgoing));
             }
             Message::Piece(piece) => {
                 self.crlf_due = self.crlf_next;
-                self.transfer_mut().sent += piece.len() as u64;
+                if let Some(transfer) = self.transfer_mut() {
+                    transfer.sent += piece.len() as u64;
+                }
                 self.exchange.wrote_piece(piece.len());
             }
             Message::End(_) => {
