@@ -169,7 +169,7 @@ fn serve(image: &Image<'_>, bind: Ipv4Addr, ports: (u16, u16)) -> Result<()> {
 fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
     let elf = firmware::build(image, Console::Semihosting)?;
     let guest = Guest::boot(image, &elf, Ipv4Addr::LOCALHOST, (0, 0))?;
-    println!("{}, {} sessions", image.name(), image.board.sessions);
+    println!("{}", image.name());
     if let Some(echo) = guest.echo() {
         Scenario::new(echo, image.board.sessions).run(tally);
     }

@@ -469,7 +469,6 @@ pub(super) const fn status_of(error: Error) -> u16 {
 
 /// Sends a whole answer as it is; once for all kinds of fields, which makes boards smaller.
 #[cfg_attr(target_pointer_width = "64", inline(always))]
-#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn poll_verbatim<'m>(
     outlet: &mut dyn Outlet<Http1>,
     head: &ResponseHead<'m>,

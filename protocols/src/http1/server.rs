@@ -371,6 +371,7 @@ impl Http1 {
         self.exchange.persistent = false;
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn head(&mut self, input: &[u8]) -> Result<Step<Found>> {
         let limits = HeadLimits {
             head: self.head_max.into(),
@@ -399,6 +400,7 @@ impl Http1 {
         Ok(Step::Event(n, Found::Head))
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn piece(&mut self, input: &[u8]) -> Result<Step<Found>> {
         self.expects = Expects::Nothing;
         let transfer = self.transfer_mut().ok_or_else(misuse)?;
