@@ -152,20 +152,21 @@ impl Local {
 /// A task of the worker: counted, with a seat on the roster, and with its address's ticket if it is a session.
 struct Guest {
     local: Rc<Local>,
-    address: Option<IpAddr>,
-    seat: Option<Seat>,
+    seat: Seat,
+    sits: bool,
 }
 
 impl Guest {
     fn new(local: &Rc<Local>, address: Option<IpAddr>) -> Self {
         local.present.set(local.present.get() + 1);
-        Self { local: local.clone(), address, seat: None }
+        Self { local: local.clone(), seat: local.roster.take(address), sits: false }
     }
 
-    /// Takes a seat: from now on the worker wakes the task when it stops.
+    /// Sits down: from now on the worker wakes the task when it stops.
     fn sit(&mut self, waker: &Waker) {
-        if self.seat.is_none() {
-            self.seat = Some(self.local.roster.sit(waker));
+        if !self.sits {
+            self.local.roster.sit(self.seat, waker);
+            self.sits = true;
         }
     }
 }
@@ -173,10 +174,7 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let local = &self.local;
-        if let Some(seat) = self.seat {
-            local.roster.leave(seat);
-        }
-        if let Some(address) = self.address {
+        if let Some(address) = local.roster.leave(self.seat) {
             local.admission.leave(address);
         }
         local.present.set(local.present.get() - 1);
