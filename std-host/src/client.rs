@@ -122,7 +122,7 @@ impl Connector {
 
     /// A session on any transport that is connected already.
     pub fn open_on<T: Transport, C: Codec>(&self, transport: T, codec: C) -> ClientSession<C, T> {
-        let limit = self.options.message_max.saturating_add(64).max(QUEUE);
+        let limit = self.options.message_max.saturating_add(crate::pool::FRAMING).max(QUEUE);
         let queues = (Heap::new(QUEUE, limit), Heap::new(QUEUE, limit));
         let clock = TokioClock::new(Instant::now());
         Session::open(transport, codec, queues, clock, self.options)

@@ -20,6 +20,9 @@ pub(crate) const BLOCK: usize = 68 * 1024 - MARGIN;
 
 const MARGIN: usize = 16;
 
+/// Most bytes that a queue holds beside its longest message: what frames it, and a control frame before its end.
+pub(crate) const FRAMING: usize = 192;
+
 /// Free bytes that are kept in each class rather than given back to the system.
 const KEPT: usize = 4 * 1024 * 1024;
 

@@ -20,7 +20,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, sleep_until};
 
 use crate::admission::Admission;
-use crate::pool::{Lender, Lent, Pool};
+use crate::pool::{FRAMING, Lender, Lent, Pool};
 use crate::roster::{Roster, Seat};
 use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
@@ -225,7 +225,7 @@ where
 
     async fn work(mut self) -> io::Result<Tally> {
         // A queue holds a whole unit: the message and its framing.
-        let largest = self.options.message_max.saturating_add(64);
+        let largest = self.options.message_max.saturating_add(FRAMING);
         let (reading, writing) = Pool::lenders(largest, self.buffers_max);
         let local = Rc::new(Local {
             timers: Timers::new(),

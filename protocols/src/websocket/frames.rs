@@ -292,6 +292,11 @@ impl<R: Role> Frames<R> {
         }
         let rsv1 = self.flags.has(Flags::DEFLATE) && !self.flags.has(Flags::MESSAGE);
         let Some(header) = Header::parse(input, R::MASKED, rsv1)? else { return Ok(Step::NeedInput) };
+        if cfg!(target_pointer_width = "64")
+            && let Some(step) = self.whole(&header, input)
+        {
+            return Ok(step);
+        }
         if header.is_control() {
             return self.control(&header, input);
         }
@@ -300,6 +305,28 @@ impl<R: Role> Frames<R> {
             return Ok(Step::Quiet(header.size));
         }
         self.piece(input, header.size)
+    }
+
+    /// A message in one frame that is all here: the short way, on which there is nothing to remember.
+    #[inline]
+    fn whole(&mut self, header: &Header, input: &mut [u8]) -> Option<Step<Found>> {
+        const TEXT_MESSAGE: u8 = FIN | TEXT;
+        const BINARY_MESSAGE: u8 = FIN | BINARY;
+        let kind = match header.first & !RSV1 {
+            TEXT_MESSAGE => Kind::Text,
+            BINARY_MESSAGE => Kind::Binary,
+            _ => return None,
+        };
+        if self.flags.has(Flags::MESSAGE) || header.len > u64::from(self.max) {
+            return None; // what is wrong is said elsewhere
+        }
+        let end = header.size + header.len as usize; // `max` has 32 bits
+        let payload = input.get_mut(header.size..end)?;
+        if R::MASKED {
+            mask(payload, header.key);
+        }
+        let what = What::Piece { kind, compressed: header.first & RSV1 != 0, first: true, last: true };
+        Some(Step::Event(end, Found { start: header.size as u32, end: end as u32, what }))
     }
 
     /// A frame of data begins.
