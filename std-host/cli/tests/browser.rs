@@ -147,7 +147,7 @@ const SAY: &str = "new Promise(resolve => {
     const begun = Date.now();
     const say = () => {
         if (Date.now() - begun > 30000) return resolve(false);
-        if (room.readyState != 1) return setTimeout(say, 50);
+        if (typeof room == 'undefined' || room.readyState != 1) return setTimeout(say, 50);
         document.getElementById('text').value = 'TEXT';
         document.getElementById('say').requestSubmit();
         resolve(true);
