@@ -12,6 +12,9 @@ use crate::client::Result;
 /// How long a board may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long a board may take until a socket that was left listens again.
+const LEFT: Duration = Duration::from_secs(1);
+
 /// What a check found: a remark, or what went wrong.
 type Outcome = Result<Option<String>>;
 
@@ -142,6 +145,8 @@ fn pipelines(board: SocketAddr) -> Outcome {
 /// All connect, each asks, and each is answered although they keep their connections: by 200, or by 503 if it had to
 /// wait for too long.
 fn serves(board: SocketAddr, connections: usize) -> Outcome {
+    // The sockets of those who were served last must listen again: there are no more than connections.
+    std::thread::sleep(LEFT);
     let start = Instant::now();
     let mut streams = Vec::new();
     for _ in 0..connections {
@@ -194,10 +199,21 @@ fn sends_back(board: SocketAddr) -> Outcome {
     }
     say(&mut socket, Message::Ping("are you there?".into()))?;
     hears(&mut socket, &Message::Pong("are you there?".into()))?;
+    leave(socket)?;
+    Ok(None)
+}
+
+/// Says goodbye, and waits for the board's and for the end.
+fn leave(mut socket: Socket) -> Result<()> {
     socket.close(None).map_err(|error| format!("closing: {error}"))?;
-    match socket.read() {
-        Ok(Message::Close(_)) => Ok(None),
-        other => Err(format!("no goodbye, but {other:?}")),
+    let mut said_goodbye = false;
+    loop {
+        match socket.read() {
+            Ok(Message::Close(_)) => said_goodbye = true,
+            Ok(_) => {}
+            Err(tungstenite::Error::ConnectionClosed) if said_goodbye => return Ok(()),
+            Err(error) => return Err(format!("no goodbye, but {error}")),
+        }
     }
 }
 
@@ -213,11 +229,12 @@ fn chats(board: SocketAddr) -> Outcome {
         }
     }
     let [first, second] = members;
-    drop(second);
+    leave(second)?;
     let mut late = upgraded(board, "/chat")?;
     skip_to(&mut late, &lines[0])?;
     hears(&mut late, &lines[1])?;
-    drop(first);
+    leave(first)?;
+    leave(late)?;
     Ok(None)
 }
 
