@@ -6,9 +6,14 @@ use netloom_core::{Code, Duration, Result, Transport};
 use netloom_lab::reference::{Answer, End, answer};
 use netloom_lab::{Faults, World, link, open};
 use netloom_protocols::http1::{self, Http1, Message, Request, Sent, status};
+use netloom_protocols::websocket;
 
 /// What comes of two requests at once.
 fn answers(app: &impl AsyncFn(Request<'_>) -> Result<Sent>) -> Vec<Answer> {
+    answers_to(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n", app)
+}
+
+fn answers_to(requests: &[u8], app: &impl AsyncFn(Request<'_>) -> Result<Sent>) -> Vec<Answer> {
     let world = World::new(1);
     let (a, mut b) = link(&world, Faults::none());
     let mut server = open::<1024, _>(&world, a, Http1::new());
@@ -19,7 +24,6 @@ fn answers(app: &impl AsyncFn(Request<'_>) -> Result<Sent>) -> Vec<Answer> {
         _ = server.close().await;
     });
     lab.spawn("client", async {
-        let requests = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
         assert_eq!(poll_fn(|cx| b.poll_write(cx, requests)).await, Ok(requests.len()));
         let mut buf = [0; 512];
         let second = Duration::from_secs(1);
@@ -135,4 +139,27 @@ fn an_error_behind_an_answer_is_not_the_answer_to_the_next_request() {
         request.reply().text("y").await
     };
     assert_eq!(statuses(&twice), [200]);
+}
+
+/// An upgrade whose answer cannot be said is no upgrade: the connection goes on in HTTP, bodies and all.
+#[test]
+fn a_failed_upgrade_leaves_the_connection_as_it_was() {
+    let app = async |mut request: Request<'_>| match request.head().path() {
+        "/chat" => {
+            let accept = websocket::Accept::new().fields(&("x", "a\r\nb"));
+            accept.accept(request).await.map(|(_, sent)| sent)
+        }
+        _ => {
+            let whole = request.body().await?;
+            whole.reply.bytes("text/plain", whole.body).await
+        }
+    };
+    let requests = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+        POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+        GET /none HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answers = answers_to(requests, &app);
+    let told: Vec<_> = answers.iter().skip(1).map(|answer| (answer.status, &answer.body[..])).collect();
+    assert_eq!(answers[0].status, 500);
+    assert_eq!(told, [(200, &b"hello"[..]), (200, b"")]);
 }

@@ -387,8 +387,8 @@ impl Http1 {
             Framing::Chunked | Framing::UntilClose => Some(Body::CHUNKED),
         };
         let is_over = body.is_none();
-        let transfer = self.transfer_mut().ok_or_else(misuse)?;
-        (transfer.body, transfer.sent) = (body.unwrap_or(Body::Length(0)), 0);
+        // Also behind an upgrade that failed: what comes with a head is HTTP.
+        self.speech = Speech::Http(Transfer { body: body.unwrap_or(Body::Length(0)), sent: 0 });
         self.expects = match head.expect_continue() && !is_over && head.version == Version::Http11 {
             true => Expects::Permission,
             false => Expects::Nothing,
