@@ -7,19 +7,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use comfy_table::Table;
 use indicatif::ProgressBar;
 use mio::net::TcpStream;
 use serde::Serialize;
 
 use crate::answer::Answer;
+use crate::cases::{Row, table_of};
 use crate::dial::dial;
 use crate::handshake::{From, message, shake_hands};
 use crate::load::{Audience, Exchange};
 use crate::machine::Machine;
 use crate::process::ServerProcess;
-use crate::report::{Output, count, percent, progress, table};
-use crate::rounds::{Effort, Rounds, Sample, Summary};
+use crate::report::{Output, progress};
+use crate::rounds::{Effort, Rounds, Sample};
 use crate::servers::Contender;
 use crate::servers::fanout::{MEMBER, Peer, SPEAKER};
 
@@ -48,22 +48,6 @@ pub struct Options {
     in_flight: Vec<usize>,
     #[command(flatten)]
     output: Output,
-}
-
-/// One server in one case.
-#[derive(Debug, Serialize)]
-struct Row {
-    peer: String,
-    /// Size by depth: `1024x16`.
-    case: String,
-    size: usize,
-    in_flight: usize,
-    /// Its CPU time per delivery by that of bare writes.
-    ratio: f64,
-    /// Its rate by that of bare writes.
-    rate_ratio: f64,
-    #[serde(flatten)]
-    summary: Summary,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,8 +84,7 @@ fn rows(
     effort: Effort,
     bar: &ProgressBar,
 ) -> io::Result<Vec<Row>> {
-    let case = format!("{size}x{in_flight}");
-    bar.set_message(case.clone());
+    bar.set_message(format!("{size}x{in_flight}"));
     let start = |&peer: &Peer| ServerProcess::start(machine, peer);
     let servers = peers.iter().map(start).collect::<io::Result<Vec<_>>>()?;
     let gather = |(&peer, server): (&Peer, &ServerProcess)| {
@@ -119,9 +102,7 @@ fn rows(
     })?;
     let reference = peers.iter().position(|&peer| peer == Peer::REFERENCE).unwrap_or_default();
     let row = |(place, peer): (usize, &Peer)| {
-        let summary = rounds.summary(place, reference);
-        let Summary { cpu_ratio: ratio, rate_ratio, .. } = summary;
-        Row { peer: peer.name(), case: case.clone(), size, in_flight, ratio, rate_ratio, summary }
+        Row::new(peer.name(), size, in_flight, rounds.summary(place, reference))
     };
     Ok(peers.iter().enumerate().map(row).collect())
 }
@@ -135,40 +116,6 @@ fn connect(address: SocketAddr, index: usize, path: &str) -> io::Result<TcpStrea
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{LEGEND}", self.table())
-    }
-}
-
-impl Report {
-    fn table(&self) -> Table {
-        let mut table = table(&[
-            "peer",
-            "case",
-            "deliveries/s",
-            "CPU ns",
-            "ratio",
-            "±",
-            "rate ratio",
-            "±",
-            "server busy",
-            "load busy",
-            "disturbed",
-        ]);
-        for Row { peer, case, ratio, rate_ratio, summary, .. } in &self.rows {
-            table.add_row([
-                peer.clone(),
-                case.clone(),
-                count(summary.rate),
-                count(summary.cpu_ns),
-                format!("{ratio:.3}"),
-                percent(summary.cpu_ratio_spread),
-                format!("{rate_ratio:.3}"),
-                percent(summary.ratio_spread),
-                percent(summary.server_busy),
-                percent(summary.load_busy),
-                percent(summary.disturbed),
-            ]);
-        }
-        table
+        write!(f, "{}\n{LEGEND}", table_of(&self.rows, "deliveries/s"))
     }
 }

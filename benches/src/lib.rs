@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod cases;
 pub mod churn;
 pub mod command;
 pub mod dial;

@@ -13,13 +13,14 @@ use mio::net::TcpStream;
 use serde::Serialize;
 
 use crate::answer::Answer;
+use crate::cases::{Row, table_of};
 use crate::handshake::{From, message, shake_hands};
 use crate::idle::bytes_per_connection;
 use crate::load::{Exchange, Load};
 use crate::machine::Machine;
 use crate::process::ServerProcess;
-use crate::report::{Output, count, percent, progress, table};
-use crate::rounds::{Effort, Rounds, Sample, Summary};
+use crate::report::{Output, progress, table};
+use crate::rounds::{Effort, Rounds, Sample};
 use crate::servers::Contender;
 use crate::servers::ws::{LEFT_OUT, Peer};
 
@@ -55,22 +56,6 @@ pub struct Options {
     idle: Option<usize>,
     #[command(flatten)]
     output: Output,
-}
-
-/// One server in one case.
-#[derive(Debug, Serialize)]
-struct Row {
-    peer: String,
-    /// Size by depth: `1024x16`.
-    case: String,
-    size: usize,
-    in_flight: usize,
-    /// Its CPU time per message by that of tungstenite.
-    ratio: f64,
-    /// Its rate by that of tungstenite.
-    rate_ratio: f64,
-    #[serde(flatten)]
-    summary: Summary,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -129,8 +114,7 @@ fn rows(
     effort: Effort,
     bar: &ProgressBar,
 ) -> io::Result<Vec<Row>> {
-    let case = format!("{size}x{in_flight}");
-    bar.set_message(case.clone());
+    bar.set_message(format!("{size}x{in_flight}"));
     let exchange = || {
         let echo = Answer::constant(&message(size, From::Server));
         Exchange::new(&message(size, From::Client), echo, in_flight)
@@ -142,9 +126,7 @@ fn rows(
     })?;
     let reference = peers.iter().position(|&peer| peer == Peer::REFERENCE).unwrap_or_default();
     let row = |(place, peer): (usize, &Peer)| {
-        let summary = rounds.summary(place, reference);
-        let Summary { cpu_ratio: ratio, rate_ratio, .. } = summary;
-        Row { peer: peer.name(), case: case.clone(), size, in_flight, ratio, rate_ratio, summary }
+        Row::new(peer.name(), size, in_flight, rounds.summary(place, reference))
     };
     Ok(peers.iter().enumerate().map(row).collect())
 }
@@ -173,7 +155,7 @@ fn echo(stream: &mut (impl Read + Write)) -> io::Result<()> {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.rows.is_empty() {
-            writeln!(f, "{}\n{LEGEND}", self.load_table())?;
+            writeln!(f, "{}\n{LEGEND}", table_of(&self.rows, "messages/s"))?;
         }
         if !self.idle_bytes.is_empty() {
             write!(f, "{}", self.idle_table())?;
@@ -183,38 +165,6 @@ impl Display for Report {
 }
 
 impl Report {
-    fn load_table(&self) -> Table {
-        let mut table = table(&[
-            "peer",
-            "case",
-            "messages/s",
-            "CPU ns",
-            "ratio",
-            "±",
-            "rate ratio",
-            "±",
-            "server busy",
-            "load busy",
-            "disturbed",
-        ]);
-        for Row { peer, case, ratio, rate_ratio, summary, .. } in &self.rows {
-            table.add_row([
-                peer.clone(),
-                case.clone(),
-                count(summary.rate),
-                count(summary.cpu_ns),
-                format!("{ratio:.3}"),
-                percent(summary.cpu_ratio_spread),
-                format!("{rate_ratio:.3}"),
-                percent(summary.ratio_spread),
-                percent(summary.server_busy),
-                percent(summary.load_busy),
-                percent(summary.disturbed),
-            ]);
-        }
-        table
-    }
-
     fn idle_table(&self) -> Table {
         let bytes = format!("bytes per idle connection, {} open", HumanCount(self.idle_connections as u64));
         let mut table = table(&["peer", &bytes]);
