@@ -5,6 +5,7 @@
 
 use core::task::{Context, Poll, ready};
 
+use super::SHORT_WAYS;
 use super::ending::{CloseReason, State};
 use super::sender::Sender;
 use super::timing::Wait;
@@ -83,6 +84,13 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         rx: &mut Inbox<P::Storage>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Located<C::Found>>>> {
+        if SHORT_WAYS && self.was_woken_to_read(rx) {
+            self.asked = false;
+            // Nothing to be read after all: the long way asks again.
+            if let Poll::Ready(Err(error)) = self.poll_read(rx, cx) {
+                return Poll::Ready(Err(error));
+            }
+        }
         loop {
             match self.state {
                 State::Open => {}
@@ -105,6 +113,17 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
             }
         }
+    }
+
+    /// Whether it waited for input with nothing else to do, as it mostly does.
+    #[inline]
+    fn was_woken_to_read(&self, rx: &Inbox<P::Storage>) -> bool {
+        self.asked
+            && self.state == State::Open
+            && rx.is_empty()
+            && self.tx.is_empty()
+            && !self.peer_finished
+            && !self.codec.under_way()
     }
 
     #[inline]

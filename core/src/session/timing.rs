@@ -3,6 +3,7 @@
 //! The clock is asked once per wait, not once per read: what happened since the last wait is remembered as
 //! flags and dated when the session next waits.
 
+use super::SHORT_WAYS;
 use crate::options::Timeouts;
 use crate::platform::Clock;
 use crate::time::{Duration, Instant};
@@ -205,6 +206,14 @@ impl Timing {
                 self.stalled_since = now;
             }
             (self.moved, self.heard) = (false, false);
+        }
+        if SHORT_WAYS
+            && wait == (Wait::Receive { partial: false })
+            && !stalled
+            && !pings
+            && !self.is_starved()
+        {
+            return (self.quiet_since + spans.idle, Due::Idle);
         }
         let mut next = (Instant::NEVER, Due::WriteStalled);
         let mut consider = |at: Instant, due| {

@@ -104,6 +104,8 @@ const UPGRADE: u8 = 1 << 2;
 /// How a request's body ends; without either there is none.
 const HAS_LENGTH: u8 = 1 << 3;
 const IS_CHUNKED: u8 = 1 << 4;
+/// The target is a path and nothing else. Not noted on boards, where looking for it costs flash.
+const IS_PATH: u8 = 1 << 5;
 
 /// Parses the head of a request at the front of `input`.
 ///
@@ -221,6 +223,14 @@ impl RequestHead {
     /// From where to where in `unit` the path lies.
     #[inline]
     pub(super) fn path_range(&self, unit: &[u8]) -> (u16, u16) {
+        if self.flags & IS_PATH != 0 {
+            return (self.target_start.into(), self.target_end);
+        }
+        self.path_range_within(unit)
+    }
+
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    fn path_range_within(&self, unit: &[u8]) -> (u16, u16) {
         let start = match self.target_octets(unit) {
             [b'/', ..] => self.target_start.into(),
             uri => self.target_end - target::split_absolute(uri).map_or(uri, |(_, path)| path).len() as u16,
@@ -357,7 +367,7 @@ fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHea
     let line = &input[start..];
     let (method, method_len) = method(line)?;
     let rest = &line[method_len + 1..];
-    let target_len = octets::target(rest);
+    let (target_len, has_query) = target_len(rest);
     if target_len > limits.target {
         return Err(TARGET_TOO_LONG.into());
     }
@@ -379,6 +389,7 @@ fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHea
         Some(Framing::Chunked | Framing::UntilClose) => (0, IS_CHUNKED),
         Some(Framing::None) | None => (0, 0),
     };
+    let is_path = cfg!(target_pointer_width = "64") && !has_query && target.first() == Some(&b'/');
     let head = RequestHead {
         length,
         target_start: target_start as u8,
@@ -386,9 +397,27 @@ fn parse_request(input: &[u8], limits: &HeadLimits) -> Parsed<(usize, RequestHea
         fields_end: fields_end as u16,
         method,
         version,
-        flags: flags(&meaning, version) | framing,
+        flags: flags(&meaning, version) | framing | if is_path { IS_PATH } else { 0 },
     };
     Ok((fields_end + CRLF.len(), head))
+}
+
+/// Octets of the target at the front, and whether there is a query in it.
+#[inline]
+fn target_len(octets: &[u8]) -> (usize, bool) {
+    if cfg!(target_pointer_width = "32") {
+        return (octets::target(octets), true);
+    }
+    let path = octets::path(octets);
+    match octets.get(path) {
+        Some(b'?') => (with_query(octets, path), true),
+        _ => (path, false),
+    }
+}
+
+#[inline(never)]
+fn with_query(octets: &[u8], path: usize) -> usize {
+    path + octets::target(octets.get(path..).unwrap_or_default())
 }
 
 const _: () = assert!(CRLF.len() + METHOD_MAX + " ".len() <= u8::MAX as usize);

@@ -129,9 +129,14 @@ fn run(octets: &[u8], class: u8) -> usize {
     octets.iter().position(|octet| !is(*octet, class)).unwrap_or(octets.len())
 }
 
-/// Octets in front of a query or a space.
+/// Octets of a target in front of a query.
 fn path_run(octets: &[u8]) -> usize {
-    octets.iter().position(|octet| matches!(octet, b' ' | b'?')).unwrap_or(octets.len())
+    match cfg!(target_pointer_width = "64") {
+        true => octets.iter().position(|octet| *octet == b'?' || !is(*octet, TARGET)),
+        // Of a target that is known to be one: less flash.
+        false => octets.iter().position(|octet| matches!(octet, b' ' | b'?')),
+    }
+    .unwrap_or(octets.len())
 }
 
 /// Where the first line feed is.
@@ -253,24 +258,24 @@ mod sse2 {
     /// Octets of a target at the front.
     #[inline]
     pub(in super::super) fn target(octets: &[u8]) -> usize {
-        let stops = |chunk| {
-            // Signed: all above 0x7f are below too.
-            let low = cmp_lt_mask_i8_m128i(chunk, set_splat_i8_m128i(0x21));
-            let delete = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(0x7f));
-            let fragment = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'#' as i8));
-            bitor_m128i(bitor_m128i(low, delete), fragment)
-        };
-        front(octets, stops, |rest| super::run(rest, super::TARGET))
+        front(octets, target_stops, |rest| super::run(rest, super::TARGET))
     }
 
-    /// Octets of a path at the front, behind which there is a query or a space.
+    /// What is no part of a target.
+    #[inline]
+    fn target_stops(chunk: m128i) -> m128i {
+        // Signed: all above 0x7f are below too.
+        let low = cmp_lt_mask_i8_m128i(chunk, set_splat_i8_m128i(0x21));
+        let delete = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(0x7f));
+        let fragment = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'#' as i8));
+        bitor_m128i(bitor_m128i(low, delete), fragment)
+    }
+
+    /// Octets of a target at the front, up to a query.
     #[inline]
     pub(in super::super) fn path(octets: &[u8]) -> usize {
-        let stops = |chunk| {
-            let space = cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b' ' as i8));
-            bitor_m128i(space, cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'?' as i8)))
-        };
-        front(octets, stops, super::path_run)
+        let query = |chunk| cmp_eq_mask_i8_m128i(chunk, set_splat_i8_m128i(b'?' as i8));
+        front(octets, |chunk| bitor_m128i(target_stops(chunk), query(chunk)), super::path_run)
     }
 
     /// Octets of a registered name or an IPv4 address at the front.
@@ -412,7 +417,7 @@ mod words {
         super::run(octets, super::TARGET)
     }
 
-    /// Octets of a path at the front, behind which there is a query or a space.
+    /// Octets of a target at the front, up to a query.
     pub(in super::super) fn path(octets: &[u8]) -> usize {
         super::path_run(octets)
     }
@@ -489,7 +494,7 @@ mod tests {
                 assert_eq!(words::token(&octets), ends(TOKEN));
                 assert_eq!(target(&octets), ends(TARGET), "target {octet:#x} at {place}");
                 assert_eq!(words::target(&octets), ends(TARGET));
-                let path_ends = if matches!(octet, b' ' | b'?') { place } else { octets.len() };
+                let path_ends = if octet == b'?' { place } else { ends(TARGET) };
                 assert_eq!(path(&octets), path_ends, "path {octet:#x} at {place}");
                 assert_eq!(words::path(&octets), path_ends);
                 for len in [place, place + 1, octets.len()] {

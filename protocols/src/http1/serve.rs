@@ -135,15 +135,22 @@ async fn make_good<P: Platform>(session: &mut Session<P, Http1>, error: Error) -
     Err(error)
 }
 
+/// [`finish`], if all of the request was received; `None` if there is a rest of its body to be thrown away.
+#[cfg_attr(target_pointer_width = "64", inline(always))]
+pub fn finish_already<P: Platform>(session: &mut Session<P, Http1>) -> Option<bool> {
+    session.let_go();
+    let codec = session.codec();
+    codec.body_is_over().then(|| codec.persists() && !codec.is_upgraded())
+}
+
 /// Lets go of the request that was answered, and throws away what was not received of its body. Whether another may
 /// follow.
 ///
 /// # Errors
 /// What ended the session.
 pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool> {
-    session.let_go();
-    if session.codec().body_is_over() {
-        return Ok(session.codec().persists() && !session.codec().is_upgraded());
+    if let Some(persists) = finish_already(session) {
+        return Ok(persists);
     }
     let (mut unread, until) = (0, session.now() + BODY_GRACE);
     while session.codec().persists() && !session.codec().body_is_over() {

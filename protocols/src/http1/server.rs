@@ -421,12 +421,11 @@ impl Http1 {
 
     /// Whether the connection can be used again behind a response with this head.
     fn persists_behind(&self, head: &ResponseHead<'_>) -> bool {
-        let unread = match self.exchange.reading {
-            Reading::Body if !head.reads_on => self.body_left().unwrap_or(0),
-            _ => 0,
-        };
-        let waits = self.permission_is_due() && !head.reads_on;
-        self.exchange.persistent && !head.close && !waits && unread <= DRAIN_MAX
+        if !self.exchange.persistent || head.close {
+            return false;
+        }
+        let is_read = self.body_is_over() || head.reads_on;
+        is_read || !self.permission_is_due() && self.body_left().unwrap_or(0) <= DRAIN_MAX
     }
 
     /// How a body is framed whose head this is (RFC 9112, 6.3).

@@ -2,7 +2,7 @@
 
 use netloom_core::{Error, Result};
 
-use super::{Http1, Request, Sent, answer, finish, next, next_already};
+use super::{Http1, Request, Sent, answer, finish, finish_already, next, next_already};
 use crate::server::{Builder, Server, StartError};
 use crate::worker::ServerSession;
 
@@ -40,7 +40,11 @@ impl Builder {
                 let exchanges = Box::pin(async move {
                     loop {
                         answer(session, app).await?;
-                        if !finish(session).await? {
+                        let persists = match finish_already(session) {
+                            Some(persists) => persists,
+                            None => finish(session).await?,
+                        };
+                        if !persists {
                             return Ok::<_, Error>(false);
                         }
                         if !next_already(session)? {
