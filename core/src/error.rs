@@ -88,6 +88,19 @@ codes! {
     -685 InvalidAddress "invalid_address" Local "the address is not of the form HOST:PORT";
     /// Raised by applications: the answer's status is on the wire.
     -686 Rejected "rejected" Peer "the request was rejected";
+    /// Of TLS, as the codes from here on; the alert that was sent or came is on the wire.
+    -687 BadCertificate "bad_certificate" Peer "the certificate is malformed or wrongly signed";
+    -688 UnknownAuthority "unknown_authority" Peer "nobody who is trusted vouches for the certificate";
+    -689 CertificateExpired "certificate_expired" Peer "the certificate has expired";
+    -690 CertificateNotYetValid "certificate_not_yet_valid" Peer "the certificate is not yet valid";
+    -691 WrongName "wrong_name" Peer "the certificate is for another name";
+    -692 WrongUsage "wrong_usage" Peer "the certificate is for another use";
+    -693 WrongPin "wrong_pin" Peer "the certificate's key is not the pinned one";
+    -694 CertificateRequired "certificate_required" Peer "a certificate was required and none was shown";
+    -695 CertificateRefused "certificate_refused" Local "the peer does not accept our certificate";
+    -696 BadRecord "bad_record" Peer "a record is malformed or cannot be decrypted";
+    /// Raised where the bytes ended and nobody had said that they would: they may have been cut.
+    -697 Truncated "truncated" Transport "the connection ended without a goodbye";
 }
 
 impl Code {
