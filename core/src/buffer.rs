@@ -66,42 +66,52 @@ impl Storage for &mut [u8] {
     fn release(&mut self) {}
 }
 
-/// Bytes in order, in lent storage.
-pub(crate) struct Queue<S> {
+/// Bytes in order, in lent storage: of a session, or of a transport that must gather what it makes or takes apart.
+#[derive(Debug)]
+pub struct Queue<S> {
     storage: S,
     head: usize,
     tail: usize,
 }
 
 impl<S: Storage> Queue<S> {
-    pub(crate) const fn new(storage: S) -> Self {
+    /// An empty queue in `storage`.
+    pub const fn new(storage: S) -> Self {
         Self { storage, head: 0, tail: 0 }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Bytes filled.
+    pub fn len(&self) -> usize {
         self.tail - self.head
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing is filled.
+    pub fn is_empty(&self) -> bool {
         self.head == self.tail
     }
 
-    pub(crate) fn limit(&self) -> usize {
+    /// The most bytes its storage can hold.
+    pub fn limit(&self) -> usize {
         self.storage.limit()
     }
 
+    /// What is filled.
     #[inline]
-    pub(crate) fn filled(&mut self) -> &mut [u8] {
+    pub fn filled(&mut self) -> &mut [u8] {
         &mut self.storage.bytes()[self.head..self.tail]
     }
 
-    pub(crate) fn into_storage(self) -> S {
+    /// The storage back.
+    pub fn into_storage(self) -> S {
         self.storage
     }
 
     /// Gives up the first `n` filled bytes.
+    ///
+    /// # Panics
+    /// If there are fewer.
     #[inline]
-    pub(crate) fn consume(&mut self, n: usize) {
+    pub fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "more was consumed than was there");
         self.head += n;
         if self.head == self.tail {
@@ -110,27 +120,27 @@ impl<S: Storage> Queue<S> {
     }
 
     /// Gives the bytes back if none is filled.
-    pub(crate) fn release_if_empty(&mut self) {
+    pub fn release_if_empty(&mut self) {
         if self.is_empty() {
             self.storage.release();
         }
     }
 
     /// Says that `n` bytes of the room are filled now.
-    pub(crate) fn fill(&mut self, n: usize) {
+    pub fn fill(&mut self, n: usize) {
         self.tail += n;
         debug_assert!(self.tail <= self.storage.bytes().len());
     }
 
     /// Takes back everything filled after the queue was `len` long.
-    pub(crate) fn truncate(&mut self, len: usize) {
+    pub fn truncate(&mut self, len: usize) {
         debug_assert!(len <= self.len());
         self.tail = self.head + len;
     }
 
     /// Room for at least one byte, after moving the filled bytes to the front and growing if need be.
     /// Ready with an empty room if the storage is at its limit.
-    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
         self.compact();
         if self.tail == self.storage.bytes().len() {
             let least = (self.tail + 1).min(self.storage.limit());
@@ -143,13 +153,13 @@ impl<S: Storage> Queue<S> {
     }
 
     /// Whether it can hold no byte more.
-    pub(crate) fn is_at_limit(&self) -> bool {
+    pub fn is_at_limit(&self) -> bool {
         self.len() == self.storage.limit()
     }
 
     /// Makes room for `least` bytes if the storage can be held and, once compacted, has it.
     #[inline]
-    pub(crate) fn make_room(&mut self, least: usize) -> Room {
+    pub fn make_room(&mut self, least: usize) -> Room {
         let size = self.storage.bytes().len();
         if size > 0 && size - self.tail >= least {
             return Room::Made;
@@ -165,12 +175,12 @@ impl<S: Storage> Queue<S> {
     }
 
     /// Bytes of the storage held.
-    pub(crate) fn size(&mut self) -> usize {
+    pub fn size(&mut self) -> usize {
         self.storage.bytes().len()
     }
 
     /// A storage of at least `least` bytes. Short if there is none so large.
-    pub(crate) fn grow(&mut self, least: usize) -> Room {
+    pub fn grow(&mut self, least: usize) -> Room {
         match least <= self.storage.limit() {
             false => Room::Short,
             true if self.storage.hold(least) => Room::Made,
@@ -178,18 +188,24 @@ impl<S: Storage> Queue<S> {
         }
     }
 
-    pub(crate) fn wait(&mut self, cx: &mut Context<'_>) {
+    /// Wakes the task when it is worth another try to hold more.
+    pub fn wait(&mut self, cx: &mut Context<'_>) {
         self.storage.wait(cx);
+    }
+
+    /// The room behind what is filled; [`fill`](Self::fill) says how much of it was used.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.storage.bytes()[self.tail..]
     }
 
     /// A writer into the room there is.
     #[inline]
-    pub(crate) fn outbox(&mut self) -> Outbox<'_> {
+    pub fn outbox(&mut self) -> Outbox<'_> {
         Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
     }
 
     /// Moves the filled bytes to the front. Whether that made room.
-    pub(crate) fn compact(&mut self) -> bool {
+    pub fn compact(&mut self) -> bool {
         let moved = self.head > 0;
         if moved {
             self.storage.bytes().copy_within(self.head..self.tail, 0);
@@ -200,8 +216,9 @@ impl<S: Storage> Queue<S> {
 }
 
 /// What came of asking for room.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Room {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It is there.
     Made,
     /// The storage is held and too full.
     Short,

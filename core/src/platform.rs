@@ -52,6 +52,51 @@ pub trait Transport {
     fn peer(&self) -> Option<SocketAddr> {
         None
     }
+
+    /// What is known of the peer if the transport is secured: TLS, or a stream of QUIC.
+    fn secured(&self) -> Option<Secured<'_>> {
+        None
+    }
+}
+
+/// What is known of a connection that is secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Secured<'a> {
+    /// The peer's certificate in DER, verified as the configuration says. Clients show one only if they are asked to.
+    pub certificate: Option<&'a [u8]>,
+    /// The protocol that was agreed on (ALPN, RFC 7301).
+    pub protocol: Option<&'a [u8]>,
+    /// The host that the client asked for (SNI, RFC 6066, 3).
+    pub server_name: Option<&'a str>,
+}
+
+impl<'a> Secured<'a> {
+    /// Nothing but that it is secured.
+    pub const fn new() -> Self {
+        Self { certificate: None, protocol: None, server_name: None }
+    }
+
+    /// With the peer's certificate.
+    #[must_use]
+    pub const fn certificate(mut self, der: Option<&'a [u8]>) -> Self {
+        self.certificate = der;
+        self
+    }
+
+    /// With the protocol.
+    #[must_use]
+    pub const fn protocol(mut self, protocol: Option<&'a [u8]>) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// With the host.
+    #[must_use]
+    pub const fn server_name(mut self, name: Option<&'a str>) -> Self {
+        self.server_name = name;
+        self
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for &mut T {
@@ -81,6 +126,9 @@ impl<T: Transport + ?Sized> Transport for &mut T {
     }
     fn peer(&self) -> Option<SocketAddr> {
         (**self).peer()
+    }
+    fn secured(&self) -> Option<Secured<'_>> {
+        (**self).secured()
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Admission {
     pub(crate) refused: AtomicU64,
     pub(crate) refused_from_address: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
+    #[cfg(feature = "tls")]
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 impl Admission {
@@ -31,6 +33,8 @@ impl Admission {
             refused: AtomicU64::new(0),
             refused_from_address: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
+            #[cfg(feature = "tls")]
+            handshakes_failed: AtomicU64::new(0),
         })
     }
 

@@ -15,10 +15,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::address::ToAddress;
 use crate::clock::TokioClock;
 use crate::heap::Heap;
+use crate::stream::Stream;
 use crate::tcp::Tcp;
+#[cfg(feature = "tls")]
+use crate::tls::TlsClient;
 
 /// What a client's session runs on; everything in it is `Send` if the transport is.
-pub struct ClientPlatform<T = Tcp>(PhantomData<T>);
+pub struct ClientPlatform<T = Stream<Heap>>(PhantomData<T>);
 
 impl<T: Transport> Platform for ClientPlatform<T> {
     type Transport = T;
@@ -27,7 +30,7 @@ impl<T: Transport> Platform for ClientPlatform<T> {
 }
 
 /// A client's session.
-pub type ClientSession<C, T = Tcp> = Session<ClientPlatform<T>, C>;
+pub type ClientSession<C, T = Stream<Heap>> = Session<ClientPlatform<T>, C>;
 
 /// Bytes of each queue to begin with; less than a server's, because a client keeps them. (Why less 16: `pool::BLOCK`.)
 const QUEUE: usize = 16 * 1024 - 16;
@@ -48,8 +51,10 @@ pub async fn connect<C: Codec>(address: impl ToAddress, codec: C) -> Result<Clie
 /// | [`attempt_delay`](Self::attempt_delay) | 250 ms |
 /// | [`message_max`](Self::message_max) | 1 MiB |
 /// | [`timeouts`](Self::timeouts) | [`Timeouts::DEFAULT`] |
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Connector {
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
     timeout: Duration,
     attempt_delay: Duration,
     options: Options,
@@ -65,6 +70,8 @@ impl Connector {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
+            #[cfg(feature = "tls")]
+            tls: None,
             timeout: Duration::from_secs(10),
             attempt_delay: Duration::from_millis(250),
             options: Options::DEFAULT,
@@ -82,6 +89,14 @@ impl Connector {
     #[must_use]
     pub const fn attempt_delay(mut self, delay: Duration) -> Self {
         self.attempt_delay = delay;
+        self
+    }
+
+    /// Secures the connection; the [`timeout`](Self::timeout) is for the handshake too. `None` for not to.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: impl Into<Option<TlsClient>>) -> Self {
+        self.tls = tls.into();
         self
     }
 
@@ -110,14 +125,20 @@ impl Connector {
         address: impl ToAddress,
         codec: C,
     ) -> Result<ClientSession<C>, ConnectError> {
-        let stream = self.stream(&address.to_address()).await?;
-        Ok(self.open(stream, codec))
+        let address = address.to_address();
+        let late = || {
+            let late = format!("no answer within {:?}", self.timeout);
+            failed(Code::ConnectionTimeout, &address, io::Error::new(io::ErrorKind::TimedOut, late))
+        };
+        let stream = timeout(self.timeout, self.secured(&address)).await.unwrap_or_else(|_| Err(late()))?;
+        Ok(self.open_on(stream, codec))
     }
 
     /// A session on a stream that is connected already, by a proxy or with socket options of its own. Its
-    /// runtime must be the one that polls the session.
+    /// runtime must be the one that polls the session. It is not secured: for that there is
+    /// [`open_on`](Self::open_on) with what `TlsClient::connect` makes.
     pub fn open<C: Codec>(&self, stream: TcpStream, codec: C) -> ClientSession<C> {
-        self.open_on(Tcp::new(stream), codec)
+        self.open_on(Tcp::new(stream).into(), codec)
     }
 
     /// A session on any transport that is connected already.
@@ -128,29 +149,44 @@ impl Connector {
         Session::open(transport, codec, queues, clock, self.options)
     }
 
+    #[cfg(not(feature = "tls"))]
+    async fn secured(&self, address: &str) -> Result<Stream<Heap>, ConnectError> {
+        self.stream(address).await.map(|stream| Tcp::new(stream).into())
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secured(&self, address: &str) -> Result<Stream<Heap>, ConnectError> {
+        let stream = Tcp::new(self.stream(address).await?);
+        let Some(tls) = &self.tls else { return Ok(stream.into()) };
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let storage = (Heap::new(RECORDS, RECORDS), Heap::new(RECORDS, RECORDS));
+        let secured = tls.connect(stream, host, storage).await;
+        secured.map(Into::into).map_err(|error| failed(error.error(), address, io::Error::other(error)))
+    }
+
     async fn stream(&self, address: &str) -> Result<TcpStream, ConnectError> {
-        let failed =
-            |code: Code, source| ConnectError { error: code.into(), address: address.into(), source };
-        let connecting = async {
-            let found = tokio::net::lookup_host(address).await.map_err(|error| {
-                let malformed = error.kind() == io::ErrorKind::InvalidInput;
-                failed(if malformed { Code::InvalidAddress } else { Code::NameNotResolved }, error)
-            })?;
-            race(interleave(found.collect()), self.attempt_delay).await.map_err(|error| {
-                let code = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => Code::ConnectionRefused,
-                    io::ErrorKind::TimedOut => Code::ConnectionTimeout,
-                    io::ErrorKind::NotFound => Code::NameNotResolved,
-                    _ => Code::ConnectionFailed,
-                };
-                failed(code, error)
-            })
-        };
-        timeout(self.timeout, connecting).await.unwrap_or_else(|_| {
-            let late = format!("no answer within {:?}", self.timeout);
-            Err(failed(Code::ConnectionTimeout, io::Error::new(io::ErrorKind::TimedOut, late)))
+        let found = tokio::net::lookup_host(address).await.map_err(|error| {
+            let malformed = error.kind() == io::ErrorKind::InvalidInput;
+            failed(if malformed { Code::InvalidAddress } else { Code::NameNotResolved }, address, error)
+        })?;
+        race(interleave(found.collect()), self.attempt_delay).await.map_err(|error| {
+            let code = match error.kind() {
+                io::ErrorKind::ConnectionRefused => Code::ConnectionRefused,
+                io::ErrorKind::TimedOut => Code::ConnectionTimeout,
+                io::ErrorKind::NotFound => Code::NameNotResolved,
+                _ => Code::ConnectionFailed,
+            };
+            failed(code, address, error)
         })
     }
+}
+
+/// Bytes for TLS's records, in each direction: two of the longest, with some more.
+#[cfg(feature = "tls")]
+const RECORDS: usize = 40 * 1024 - 16;
+
+fn failed(error: impl Into<Error>, address: &str, source: io::Error) -> ConnectError {
+    ConnectError { error: error.into(), address: address.into(), source }
 }
 
 /// RFC 8305, section 4: families alternate, the resolver's favourite first.

@@ -54,9 +54,12 @@ mod listen;
 mod pool;
 mod roster;
 mod server;
+mod stream;
 mod tcp;
 mod ticks;
 mod timers;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod websocket;
 mod worker;
 
@@ -73,6 +76,7 @@ pub use heap::Heap;
 pub use listen::Spread;
 pub use pool::Lent;
 pub use server::{Builder, Ended, Server, ServerStats, StartError, Stopper};
+pub use stream::Stream;
 pub use tcp::Tcp;
 pub use worker::{ServerPlatform, ServerSession};
 

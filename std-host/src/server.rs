@@ -14,13 +14,13 @@ use tokio::sync::{mpsc, watch};
 use crate::address::ToAddress;
 use crate::admission::Admission;
 use crate::listen::{self, Spread};
-use crate::worker::{Distributor, Intake, Phase, Plan, ServerSession, Tally};
+use crate::worker::{Distributor, Intake, Phase, Plan, Security, ServerSession, Source, Tally};
 
 /// What a server is to be. Every option has a default.
 ///
 /// | option | default |
 /// |---|---|
-/// | [`tcp`](Self::tcp) | none; at least one is needed |
+/// | [`tcp`](Self::tcp), with the feature `tls` also `tls` | none; at least one is needed |
 /// | [`workers`](Self::workers) | the number of processors |
 /// | [`spread`](Self::spread) | [`Spread::Auto`] |
 /// | [`sessions_max`](Self::sessions_max) | 65,536 |
@@ -31,7 +31,7 @@ use crate::worker::{Distributor, Intake, Phase, Plan, ServerSession, Tally};
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing before `start`"]
 pub struct Builder {
-    addresses: Vec<String>,
+    addresses: Vec<(String, Security)>,
     workers: usize,
     spread: Spread,
     sessions_max: usize,
@@ -56,8 +56,28 @@ impl Builder {
     /// Listens on `address` too; may be called several times. A name stands for all its addresses; port 0
     /// for a free port, which [`Server::addresses`] tells. An IPv6 address takes IPv6 clients only.
     pub fn tcp(mut self, address: impl ToAddress) -> Self {
-        self.addresses.push(address.to_address());
+        self.addresses.push((address.to_address(), Security::Plain));
         self
+    }
+
+    /// Listens on `address` too, for TLS. Who does not come through the handshake is counted and gets no session.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, address: impl ToAddress, tls: crate::tls::TlsServer) -> Self {
+        self.addresses.push((address.to_address(), Security::Tls(tls)));
+        self
+    }
+
+    /// What is spoken over TLS where nothing else was said.
+    #[cfg(feature = "tls")]
+    pub(crate) fn speaks(&self, protocol: &str) -> Result<(), StartError> {
+        for (address, security) in &self.addresses {
+            if let Security::Tls(tls) = security {
+                tls.speaks(protocol).map_err(|error| {
+                    StartError::new(Code::ServerNotStarted, address, io::Error::other(error))
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Threads, each with its own runtime, listener and pool of buffers; at least one.
@@ -128,12 +148,12 @@ impl Builder {
         let by_kernel = self.spread.by_kernel() && self.workers > 1;
         let mut shares: Vec<Share> = (0..self.workers).map(|_| Share::default()).collect();
         let mut addresses = Vec::new();
-        for address in &self.addresses {
+        for (address, security) in &self.addresses {
             let bound = listen::bind(address, if by_kernel { self.workers } else { 1 })
                 .map_err(|error| StartError::new(Code::BindFailed, address, error))?;
             for listeners in bound {
                 addresses.extend(listeners.first().and_then(|listener| listener.local_addr().ok()));
-                deal(listeners, &mut shares);
+                deal(listeners, security, &mut shares);
             }
         }
         let (phase, _) = watch::channel(Phase::Running);
@@ -176,16 +196,17 @@ struct Share {
 }
 
 /// Gives each worker a listener, or one listener to the first, who hands on.
-fn deal(mut listeners: Vec<TcpListener>, shares: &mut [Share]) {
+fn deal(mut listeners: Vec<TcpListener>, security: &Security, shares: &mut [Share]) {
+    let intake = |source| Intake { source, security: security.clone() };
     if listeners.len() == shares.len() {
         for (listener, share) in listeners.into_iter().zip(shares) {
-            share.intakes.push(Intake::Listener(listener));
+            share.intakes.push(intake(Source::Listener(listener)));
         }
     } else if let Some(listener) = listeners.pop() {
         let mut workers = Vec::with_capacity(shares.len());
         for share in shares.iter_mut() {
             let (sender, receiver) = mpsc::channel(64);
-            share.intakes.push(Intake::Handed(receiver));
+            share.intakes.push(intake(Source::Handed(receiver)));
             workers.push(sender);
         }
         shares[0].distributors.push(Distributor { listener, workers });
@@ -223,6 +244,8 @@ pub struct ServerStats {
     pub refused_from_address: u64,
     /// Times that accepting paused because the system ran out of file descriptors or memory.
     pub accept_errors: u64,
+    /// Connections that did not come through TLS's handshake.
+    pub handshakes_failed: u64,
 }
 
 impl Server {
@@ -245,6 +268,10 @@ impl Server {
             refused: counts.refused.load(Relaxed),
             refused_from_address: counts.refused_from_address.load(Relaxed),
             accept_errors: counts.accept_errors.load(Relaxed),
+            #[cfg(feature = "tls")]
+            handshakes_failed: counts.handshakes_failed.load(Relaxed),
+            #[cfg(not(feature = "tls"))]
+            handshakes_failed: 0,
         }
     }
 

@@ -22,14 +22,17 @@ use tokio::time::{sleep, sleep_until};
 use crate::admission::Admission;
 use crate::pool::{FRAMING, Lender, Lent, Pool};
 use crate::roster::{Roster, Seat};
+use crate::stream::Stream;
 use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
+#[cfg(feature = "tls")]
+use crate::tls::TlsServer;
 
 /// What a server's sessions run on: they stay on their worker's thread.
 pub struct ServerPlatform;
 
 impl Platform for ServerPlatform {
-    type Transport = Tcp;
+    type Transport = Stream<Lent>;
     type Storage = Lent;
     type Clock = WorkerClock;
 }
@@ -76,11 +79,24 @@ impl Phase {
     }
 }
 
-/// Where a worker's connections come from.
-pub(crate) enum Intake {
+/// Where a worker's connections come from, and how they are secured.
+pub(crate) struct Intake {
+    pub(crate) source: Source,
+    pub(crate) security: Security,
+}
+
+pub(crate) enum Source {
     Listener(StdListener),
     /// From the listener of the first worker.
     Handed(mpsc::Receiver<StdStream>),
+}
+
+/// How connections are secured.
+#[derive(Clone, Debug)]
+pub(crate) enum Security {
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(TlsServer),
 }
 
 /// One listener whose connections go to the workers in turn.
@@ -127,6 +143,8 @@ struct Local {
     aborting: Cell<bool>,
     present: Cell<usize>,
     refusing: Cell<usize>,
+    #[cfg(feature = "tls")]
+    handshakes: Cell<usize>,
     tally: Cell<Tally>,
     left: Notify,
 }
@@ -169,6 +187,12 @@ impl Guest {
             self.sits = true;
         }
     }
+
+    /// Another task will sit in its place.
+    #[cfg(feature = "tls")]
+    fn stand_up(&mut self) {
+        self.sits = false;
+    }
 }
 
 impl Drop for Guest {
@@ -181,6 +205,25 @@ impl Drop for Guest {
         if local.present.get() == 0 {
             local.left.notify_one();
         }
+    }
+}
+
+/// A handshake under way, counted.
+#[cfg(feature = "tls")]
+struct Shaking(Rc<Local>);
+
+#[cfg(feature = "tls")]
+impl Shaking {
+    fn new(local: &Rc<Local>) -> Self {
+        local.handshakes.set(local.handshakes.get() + 1);
+        Self(local.clone())
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Drop for Shaking {
+    fn drop(&mut self) {
+        self.0.handshakes.set(self.0.handshakes.get() - 1);
     }
 }
 
@@ -237,6 +280,8 @@ where
             aborting: Cell::new(false),
             present: Cell::new(0),
             refusing: Cell::new(0),
+            #[cfg(feature = "tls")]
+            handshakes: Cell::new(0),
             tally: Cell::default(),
             left: Notify::new(),
         });
@@ -249,12 +294,13 @@ where
             spawn_local(distribute(listener, distributor.workers, local.clone()));
         }
         for intake in self.intakes {
-            match intake {
-                Intake::Listener(listener) => {
+            let security = intake.security;
+            match intake.source {
+                Source::Listener(listener) => {
                     let listener = TcpListener::from_std(listener)?;
-                    spawn_local(accept(listener, host.clone()));
+                    spawn_local(accept(listener, security, host.clone()));
                 }
-                Intake::Handed(handed) => _ = spawn_local(take_over(handed, host.clone())),
+                Source::Handed(handed) => _ = spawn_local(take_over(handed, security, host.clone())),
             }
         }
         let _ = self.ready.send(Ok(()));
@@ -292,14 +338,22 @@ where
     N: Fn() -> C + 'static,
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
-    fn take_in(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn take_in(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, security: &Security) {
+        match security {
+            Security::Plain => self.take_in_plain(stream, peer),
+            #[cfg(feature = "tls")]
+            Security::Tls(tls) => self.take_in_secured(stream, peer, tls),
+        }
+    }
+
+    fn take_in_plain(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
         if self.local.stopping.get() {
             return self.refuse(stream, Code::ShuttingDown);
         }
         match self.local.admission.admit(peer.ip()) {
             Ok(()) => {
                 let guest = Guest::new(&self.local, Some(peer.ip()));
-                if let Some(session) = self.session(stream, self.options) {
+                if let Some(session) = self.session(Tcp::new(stream), self.options) {
                     spawn_local(serve(self.clone(), session, guest));
                 }
             }
@@ -307,11 +361,56 @@ where
         }
     }
 
-    /// A session, unless making the codec panics: that must not end the task that accepts.
-    fn session(&self, stream: TcpStream, options: Options) -> Option<ServerSession<C>> {
+    /// A session once the handshake is done. Who comes while there is no place is dropped: nothing can be told without a
+    /// handshake, and that is what there is no place for.
+    #[cfg(feature = "tls")]
+    fn take_in_secured(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: &TlsServer) {
         let local = &self.local;
+        if local.stopping.get() {
+            return;
+        }
+        if local.handshakes.get() >= tls.handshakes_max() {
+            local.admission.refused.fetch_add(1, Relaxed);
+            return;
+        }
+        if let Err(code) = local.admission.admit(peer.ip()) {
+            return tracing::debug!(code = code.name(), %peer, "refused");
+        }
+        let mut guest = Guest::new(local, Some(peer.ip()));
+        let (host, tls, shaking) = (self.clone(), tls.clone(), Shaking::new(local));
+        spawn_local(async move {
+            let storage = (host.local.reading.lend(), host.local.writing.lend());
+            let mut handshake = pin!(tls.accept(Tcp::new(stream), storage));
+            let done = poll_fn(|cx| {
+                guest.sit(cx.waker());
+                match guest.local.stopping.get() {
+                    true => Poll::Ready(None),
+                    false => handshake.as_mut().poll(cx).map(Some),
+                }
+            });
+            match done.await {
+                Some(Ok(secured)) => {
+                    drop(shaking);
+                    // A task of its own wakes this one no more.
+                    guest.stand_up();
+                    if let Some(session) = host.session(secured, host.options) {
+                        spawn_local(serve(host, session, guest));
+                    }
+                }
+                Some(Err(error)) => {
+                    guest.local.admission.handshakes_failed.fetch_add(1, Relaxed);
+                    tracing::debug!(%error, code = error.error().code().name(), %peer, "handshake failed");
+                }
+                None => {}
+            }
+        });
+    }
+
+    /// A session, unless making the codec panics: that must not end the task that accepts.
+    fn session(&self, stream: impl Into<Stream<Lent>>, options: Options) -> Option<ServerSession<C>> {
+        let (local, stream) = (&self.local, stream.into());
         let queues = (local.reading.lend(), local.writing.lend());
-        let open = || Session::open(Tcp::new(stream), (self.codec)(), queues, local.clock(), options);
+        let open = || Session::open(stream, (self.codec)(), queues, local.clock(), options);
         catch_unwind(AssertUnwindSafe(open)).ok()
     }
 
@@ -324,7 +423,7 @@ where
         }
         let timeouts = Timeouts { closing: REFUSAL, ..self.options.timeouts };
         let options = Options { timeouts, ..self.options };
-        let Some(mut session) = self.session(stream, options) else { return };
+        let Some(mut session) = self.session(Tcp::new(stream), options) else { return };
         let refusing = Refusing::new(&local);
         let guest = Guest::new(&local, None);
         spawn_local(async move {
@@ -381,7 +480,7 @@ where
 }
 
 /// Accepts until the worker stops; then refuses who already waits in the backlog, whom closing it would reset.
-async fn accept<C, N, A>(listener: TcpListener, host: Rc<Host<N, A>>)
+async fn accept<C, N, A>(listener: TcpListener, security: Security, host: Rc<Host<N, A>>)
 where
     C: Codec + 'static,
     N: Fn() -> C + 'static,
@@ -389,7 +488,7 @@ where
 {
     let mut incoming = Incoming::new(listener, &host.local);
     while let Some((stream, peer)) = incoming.next().await {
-        host.take_in(stream, peer);
+        host.take_in(stream, peer, &security);
     }
 }
 
@@ -406,7 +505,7 @@ async fn distribute(listener: TcpListener, workers: Vec<mpsc::Sender<StdStream>>
 }
 
 /// Takes over what the first worker's listener accepted.
-async fn take_over<C, N, A>(mut handed: mpsc::Receiver<StdStream>, host: Rc<Host<N, A>>)
+async fn take_over<C, N, A>(mut handed: mpsc::Receiver<StdStream>, security: Security, host: Rc<Host<N, A>>)
 where
     C: Codec + 'static,
     N: Fn() -> C + 'static,
@@ -416,7 +515,7 @@ where
     while let Some(stream) = handed.recv().await {
         let stream = TcpStream::from_std(stream).and_then(|stream| Ok((stream.peer_addr()?, stream)));
         match stream {
-            Ok((peer, stream)) => host.take_in(stream, peer),
+            Ok((peer, stream)) => host.take_in(stream, peer, &security),
             Err(error) => tracing::debug!(%error, "a connection ended before it was served"),
         }
     }

@@ -12,7 +12,7 @@ use core::task::{Context, Poll};
 use super::{SHORT_WAYS, Sender, Session, Stats};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::platform::{Clock, Platform, Transport};
+use crate::platform::{Clock, Platform, Secured, Transport};
 use crate::time::{Duration, Instant};
 
 /// A [`Session`], whatever its platform. Its methods are the session's; those that wait are polled here, and awaited
@@ -68,6 +68,8 @@ pub trait Outlet<C: Codec> {
     fn state(&self) -> &C;
     /// [`Transport::peer`].
     fn peer(&self) -> Option<SocketAddr>;
+    /// [`Transport::secured`].
+    fn secured(&self) -> Option<Secured<'_>>;
     /// [`Clock::now`].
     fn now(&self) -> Instant;
     /// [`Clock::stopping`].
@@ -193,6 +195,9 @@ impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
     }
     fn peer(&self) -> Option<SocketAddr> {
         self.transport.peer()
+    }
+    fn secured(&self) -> Option<Secured<'_>> {
+        self.transport.secured()
     }
     fn now(&self) -> Instant {
         self.clock.now()

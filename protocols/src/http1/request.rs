@@ -7,7 +7,7 @@ use core::pin::pin;
 use core::str::FromStr;
 use core::task::{Context, Poll, ready};
 
-use netloom_core::{Code, Duration, Error, Instant, Link, Platform, Result, Session};
+use netloom_core::{Code, Duration, Error, Instant, Link, Platform, Result, Secured, Session};
 
 use super::fields::Fields;
 use super::head::{RequestHead, Version};
@@ -264,6 +264,11 @@ impl<'a> Request<'a> {
     /// Where the request comes from, if the transport has addresses.
     pub fn peer(&mut self) -> Option<SocketAddr> {
         self.link.outlet().peer()
+    }
+
+    /// What is known of the client if the connection is secured: its certificate, the name it asked for.
+    pub fn secured(&mut self) -> Option<Secured<'_>> {
+        self.link.outlet().secured()
     }
 
     /// How long the host's clock has been running, which begins with the host.

@@ -43,6 +43,8 @@ pub(crate) use pool::Origin;
 use pool::{Connection, Limits, Pool};
 
 use crate::client::Connector;
+#[cfg(feature = "tls")]
+use crate::tls::TlsClient;
 
 /// Bytes of a redirect's body that are received and thrown away, so that its connection can be used again.
 const DRAIN_MAX: usize = 64 * 1024;
@@ -105,6 +107,7 @@ struct Shared {
 /// | option | default |
 /// |---|---|
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | `tls`, with the feature `tls`, for https | the system's authorities are trusted |
 /// | [`head_timeout`](Self::head_timeout) | 30 s |
 /// | [`body_timeout`](Self::body_timeout) | 30 s |
 /// | [`timeout`](Self::timeout) | none |
@@ -119,6 +122,8 @@ struct Shared {
 /// | [`user_agent`](Self::user_agent) | `netloom/VERSION` |
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
     connect_timeout: Duration,
     silence: Silence,
     timeout: Option<Duration>,
@@ -134,6 +139,8 @@ pub struct ClientBuilder {
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
+            #[cfg(feature = "tls")]
+            tls: None,
             connect_timeout: Duration::from_secs(10),
             silence: Silence { head: Duration::from_secs(30), body: Duration::from_secs(30) },
             timeout: None,
@@ -153,6 +160,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Whom https trusts, and as whom it comes: the system's authorities and nobody, unless said.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -299,7 +314,7 @@ impl Client {
     /// [`Body::url`] says where the response comes from.
     ///
     /// # Errors
-    /// [`Code::InvalidAddress`] for a URL that is none, [`Code::Unsupported`] for https; as for
+    /// [`Code::InvalidAddress`] for a URL that is none, [`Code::Unsupported`] for https without the feature `tls`; as for
     /// [`Connector::connect`]; [`Code::MessageTimeout`]; what ended the session. A status is no error.
     pub async fn request<B: Into<RequestBody>>(
         &self,
@@ -500,12 +515,24 @@ impl Shared {
         Ok((exchange, head))
     }
 
-    /// A new connection. Here others than plain TCP join in.
+    #[cfg(not(feature = "tls"))]
+    fn secured(&self, _: Connector, url: &Uri) -> Result<Connector, ClientError> {
+        Err(ClientError::misuse(Code::Unsupported, url, "https needs the feature tls"))
+    }
+
+    #[cfg(feature = "tls")]
+    fn secured(&self, connector: Connector, url: &Uri) -> Result<Connector, ClientError> {
+        let tls = match &self.options.tls {
+            Some(tls) => tls.clone(),
+            None => TlsClient::system().map_err(|error| {
+                ClientError::new(Code::UnknownAuthority, url, "nobody is trusted").with_source(error)
+            })?,
+        };
+        Ok(connector.tls(tls.speaking(b"http/1.1")))
+    }
+
+    /// A new connection.
     async fn connect(&self, origin: &Origin, url: &Uri) -> Result<Connection, ClientError> {
-        if origin.is_secure {
-            let text = "https is not supported yet: there is no TLS";
-            return Err(ClientError::misuse(Code::Unsupported, url, text));
-        }
         // The exchange has time-outs of its own, and between two the pool has.
         let timeouts = Timeouts {
             idle: Duration::MAX,
@@ -514,7 +541,10 @@ impl Shared {
             write_stall: self.options.silence.body,
             ..Timeouts::DEFAULT
         };
-        let connector = Connector::new().timeout(self.options.connect_timeout).timeouts(timeouts);
+        let mut connector = Connector::new().timeout(self.options.connect_timeout).timeouts(timeouts);
+        if origin.is_secure {
+            connector = self.secured(connector, url)?;
+        }
         match connector.connect((origin.host.as_str(), origin.port), Http1Client::new()).await {
             Ok(session) => Ok(Box::new(session)),
             Err(error) => Err(ClientError::new(error.error(), url, "no connection").with_source(error)),

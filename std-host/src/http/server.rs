@@ -32,6 +32,8 @@ impl Builder {
     where
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static,
     {
+        #[cfg(feature = "tls")]
+        self.speaks("http/1.1")?;
         self.start(codec, async move |session: &mut ServerSession<Http1>| {
             while next(session).await? {
                 // A connection that waits for a request does not keep room for answering it. What came with a request

@@ -10,12 +10,13 @@ use netloom_protocols::websocket::{Carrier, Client, Found, Frames, Parts, Socket
 #[cfg(feature = "compression")]
 use super::deflate::{Deflating as Compressor, Deflation};
 use crate::client::{ClientPlatform, ClientSession};
-use crate::tcp::Tcp;
+use crate::heap::Heap;
+use crate::stream::Stream;
 #[cfg(not(feature = "compression"))]
 use netloom_protocols::websocket::Never as Compressor;
 
 /// A client's WebSocket: what [`connect`](super::connect) makes. It is `Send` if its transport is.
-pub type Connected<T = Tcp> = Socket<Connection<T>>;
+pub type Connected<T = Stream<Heap>> = Socket<Connection<T>>;
 
 /// The client's role, with masking keys of the operating system's making: see [`masked`].
 pub type Masked = Client<fn() -> [u8; 4]>;
@@ -31,7 +32,7 @@ fn key() -> [u8; 4] {
 }
 
 /// A client's connection.
-pub struct Connection<T: Transport = Tcp> {
+pub struct Connection<T: Transport = Stream<Heap>> {
     session: ClientSession<Frames<Masked>, T>,
     #[cfg(feature = "compression")]
     deflation: Option<Deflation>,

@@ -18,6 +18,8 @@ use super::error::{ConnectError, way_out};
 use super::url::{Url, as_http};
 use crate::client::ClientSession;
 use crate::http::{Origin, host_of, redirect};
+#[cfg(feature = "tls")]
+use crate::tls::TlsClient;
 
 /// Connects to `url`, `ws://HOST[:PORT][/PATH][?QUERY]`, with the default options of a [`Connector`].
 ///
@@ -54,6 +56,7 @@ pub async fn connect(url: &str) -> Result<Connected, ConnectError> {
 /// | [`origin`](Self::origin), [`header`](Self::header) | User-Agent |
 /// | [`redirects`](Self::redirects) | none are followed |
 /// | `deflate`, with the feature `compression` | not offered |
+/// | `tls`, with the feature `tls`, for `wss` | the system's authorities are trusted |
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), netloom::websocket::ConnectError> {
@@ -68,6 +71,8 @@ pub async fn connect(url: &str) -> Result<Connected, ConnectError> {
 #[derive(Clone, Debug)]
 pub struct Connector {
     connector: crate::Connector,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
     handshake_timeout: Duration,
     protocols: &'static [&'static str],
     fields: HeaderMap,
@@ -90,6 +95,8 @@ impl Connector {
         let name = HeaderValue::from_static(concat!("netloom/", env!("CARGO_PKG_VERSION")));
         Self {
             connector: crate::Connector::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             handshake_timeout: Duration::from_secs(10),
             protocols: &[],
             fields: HeaderMap::from_iter([(USER_AGENT, name)]),
@@ -111,6 +118,14 @@ impl Connector {
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Whom `wss` trusts, and as whom it comes: the system's authorities and nobody, unless said.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -187,7 +202,7 @@ impl Connector {
     /// Connects to `url`, `ws://HOST[:PORT][/PATH][?QUERY]`. Proxies are not asked for.
     ///
     /// # Errors
-    /// [`Code::InvalidAddress`] for a URL that is none, [`Code::Unsupported`] for `wss`, [`Code::InvalidText`] for a
+    /// [`Code::InvalidAddress`] for a URL that is none, [`Code::Unsupported`] for `wss` without the feature `tls`, [`Code::InvalidText`] for a
     /// field that is none; as for [`crate::Connector::connect`]; [`Code::MessageTimeout`]; [`Code::HandshakeFailed`] if
     /// the server refuses ([`ConnectError::status`]); what ended the session.
     pub async fn connect(&self, url: &str) -> Result<Connected, ConnectError> {
@@ -243,15 +258,28 @@ impl Connector {
                 "that is not of the form ws://HOST/PATH",
             ));
         };
-        if origin.is_secure {
-            let text =
-                "wss needs TLS, which is not built in yet; Connector::open takes a transport of your own";
-            return Err(ConnectError::misuse(Code::Unsupported, url, text));
-        }
-        let connecting = self.connector.connect((origin.host.as_str(), origin.port), Http1Client::new());
+        let connector = if origin.is_secure { self.secured(url)? } else { self.connector.clone() };
+        let connecting = connector.connect((origin.host.as_str(), origin.port), Http1Client::new());
         connecting
             .await
             .map_err(|error| ConnectError::new(error.error(), url, "no connection").with_source(error))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secured(&self, url: &Url) -> Result<crate::Connector, ConnectError> {
+        let text = "wss needs the feature tls; Connector::open takes a transport of your own";
+        Err(ConnectError::misuse(Code::Unsupported, url, text))
+    }
+
+    #[cfg(feature = "tls")]
+    fn secured(&self, url: &Url) -> Result<crate::Connector, ConnectError> {
+        let tls = match &self.tls {
+            Some(tls) => tls.clone(),
+            None => TlsClient::system().map_err(|error| {
+                ConnectError::new(Code::UnknownAuthority, url, "nobody is trusted").with_source(error)
+            })?,
+        };
+        Ok(self.connector.clone().tls(tls.speaking(b"http/1.1")))
     }
 
     /// Queues the request.

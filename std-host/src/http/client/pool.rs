@@ -173,7 +173,7 @@ async fn reap_idle(mut reaper: Reaper) {
 fn is_alive(connection: &mut Connection) -> bool {
     // The system is asked, because the runtime may not have noticed yet.
     let mut byte = [MaybeUninit::uninit()];
-    let peeked = SockRef::from(connection.transport().stream()).peek(&mut byte);
+    let peeked = SockRef::from(connection.transport().tcp()).peek(&mut byte);
     if !peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
         return false;
     }

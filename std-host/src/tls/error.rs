@@ -1,0 +1,59 @@
+//! What rustls says, in netloom's codes.
+
+use netloom_core::{Code, Error};
+use rustls::{AlertDescription, CertificateError};
+
+use super::verify::WrongPin;
+
+/// The code that says why, and on the wire the alert that came.
+pub(super) fn code_of(error: &rustls::Error) -> Error {
+    use rustls::Error as Tls;
+    match error {
+        Tls::InvalidCertificate(error) => of_certificate(error).into(),
+        Tls::NoCertificatesPresented => Code::CertificateRequired.into(),
+        Tls::AlertReceived(alert) => of_alert(*alert),
+        Tls::InvalidMessage(_)
+        | Tls::DecryptError
+        | Tls::PeerSentOversizedRecord
+        | Tls::InappropriateMessage { .. }
+        | Tls::InappropriateHandshakeMessage { .. } => Code::BadRecord.into(),
+        _ => Code::HandshakeFailed.into(),
+    }
+}
+
+/// What comes out of turn.
+pub(super) fn not_in_order() -> Error {
+    Code::HandshakeFailed.into()
+}
+
+fn of_certificate(error: &CertificateError) -> Code {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Code::CertificateExpired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Code::CertificateNotYetValid
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Code::WrongName
+        }
+        CertificateError::UnknownIssuer => Code::UnknownAuthority,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Code::WrongUsage,
+        CertificateError::Other(other) if other.0.is::<WrongPin>() => Code::WrongPin,
+        _ => Code::BadCertificate,
+    }
+}
+
+/// RFC 8446, 6.2.
+fn of_alert(alert: AlertDescription) -> Error {
+    let code = match alert {
+        AlertDescription::CertificateRequired => Code::CertificateRequired,
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => Code::CertificateRefused,
+        _ => Code::HandshakeFailed,
+    };
+    Error::new(code).on_wire(u8::from(alert).into())
+}

@@ -1,0 +1,278 @@
+//! Servers of TLS.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use netloom_core::{Duration, Result, Storage, Transport};
+use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
+use rustls::{KeyLogFile, RootCertStore, ServerConfig};
+use tokio::time::timeout;
+
+use super::handshake::{HandshakeError, handshake};
+use super::identity::{Identities, Identity, provider};
+use super::pem::{self, ConfigError};
+use super::stream::Tls;
+
+/// How a server secures its connections. Cheap to clone; clones share what [`reload`](Self::reload) changes.
+///
+/// | option | default |
+/// |---|---|
+/// | [`and`](TlsServerBuilder::and) | one identity |
+/// | [`client_authorities`](TlsServerBuilder::client_authorities) | clients show no certificate |
+/// | [`protocols`](TlsServerBuilder::protocols) | `http/1.1` for a server of HTTP, else none (ALPN) |
+/// | [`tls13_only`](TlsServerBuilder::tls13_only) | TLS 1.3 and 1.2 |
+/// | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) | 10 s |
+/// | [`handshakes_max`](TlsServerBuilder::handshakes_max) | 1,024 per worker |
+/// | [`key_log`](TlsServerBuilder::key_log) | none |
+///
+/// Sessions are resumed by tickets; their keys change every six hours. Early data (0-RTT) is not taken: it can be
+/// replayed.
+///
+/// ```no_run
+/// use netloom::tls::{Identity, TlsServer};
+/// use netloom::{Framing, Server};
+///
+/// # async fn app(_: &mut netloom::ServerSession<Framing>) -> netloom::Result<()> { Ok(()) }
+/// let tls = TlsServer::new(Identity::from_files("server.pem", "server.key")?)?;
+/// let server = Server::builder().tls("0.0.0.0:7443", tls.clone()).start(Framing::new, app)?;
+/// // When the files have changed; sessions go on.
+/// tls.reload()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct TlsServer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    current: RwLock<Arc<ServerConfig>>,
+    builder: RwLock<TlsServerBuilder>,
+}
+
+/// What a [`TlsServer`] is to be.
+#[derive(Clone)]
+#[must_use = "a builder does nothing before `build`"]
+pub struct TlsServerBuilder {
+    identities: Vec<Identity>,
+    client_authorities: Option<Vec<u8>>,
+    clients_may_be_unknown: bool,
+    protocols: Vec<Vec<u8>>,
+    tls13_only: bool,
+    key_log: bool,
+    handshake_timeout: Duration,
+    handshakes_max: usize,
+}
+
+impl TlsServerBuilder {
+    /// Another identity: a client is shown the one for the host it asks for (SNI), or the first.
+    pub fn and(mut self, identity: Identity) -> Self {
+        self.identities.push(identity);
+        self
+    }
+
+    /// Clients must show a certificate that one of these (PEM or DER) vouches for: mutual TLS. Applications see it in
+    /// [`Secured::certificate`](netloom_core::Secured).
+    pub fn client_authorities(mut self, certificates: impl AsRef<[u8]>) -> Self {
+        self.client_authorities = Some(certificates.as_ref().to_vec());
+        self
+    }
+
+    /// Clients may also show none. One that is shown must be right all the same.
+    pub fn clients_may_be_unknown(mut self) -> Self {
+        self.clients_may_be_unknown = true;
+        self
+    }
+
+    /// The protocols that are spoken, the best first (ALPN). A client that offers others only is refused.
+    pub fn protocols<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        self.protocols = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
+        self
+    }
+
+    /// TLS 1.2 is refused.
+    pub fn tls13_only(mut self) -> Self {
+        self.tls13_only = true;
+        self
+    }
+
+    /// For the whole handshake; who is not through by then is dropped.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Most handshakes under way at a time in one worker. One more is dropped, and counted as refused.
+    pub fn handshakes_max(mut self, handshakes: usize) -> Self {
+        self.handshakes_max = handshakes;
+        self
+    }
+
+    /// Appends the keys of sessions to the file that the environment variable `SSLKEYLOGFILE` names, for Wireshark and
+    /// the like. Who has it reads everything.
+    pub fn key_log(mut self) -> Self {
+        self.key_log = true;
+        self
+    }
+
+    /// The server's side.
+    ///
+    /// # Errors
+    /// If the clients' authorities cannot be read.
+    pub fn build(self) -> Result<TlsServer, ConfigError> {
+        let config = Arc::new(self.config(None)?);
+        let shared = Shared { current: RwLock::new(config), builder: RwLock::new(self) };
+        Ok(TlsServer { shared: Arc::new(shared) })
+    }
+
+    /// `before` is what it takes the place of: its tickets stay good.
+    fn config(&self, before: Option<&ServerConfig>) -> Result<ServerConfig, ConfigError> {
+        let versions: &[_] = match self.tls13_only {
+            true => &[&rustls::version::TLS13],
+            false => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        };
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(|error| ConfigError::new("these versions cannot be had").because(error))?;
+        let builder = match &self.client_authorities {
+            None => builder.with_no_client_auth(),
+            Some(certificates) => {
+                let roots = roots(certificates)?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+                let verifier = match self.clients_may_be_unknown {
+                    true => verifier.allow_unauthenticated(),
+                    false => verifier,
+                };
+                let verifier = verifier.build().map_err(|error| {
+                    ConfigError::new("the clients' authorities cannot be used").because(error)
+                })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Identities(self.identities.clone())));
+        config.alpn_protocols.clone_from(&self.protocols);
+        // One ticket is enough for one connection more; each costs a client a message.
+        config.send_tls13_tickets = 1;
+        match before {
+            Some(before) => {
+                config.ticketer = before.ticketer.clone();
+                config.session_storage = before.session_storage.clone();
+            }
+            None => {
+                config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()
+                    .map_err(|error| ConfigError::new("there is no randomness for tickets").because(error))?;
+            }
+        }
+        if self.key_log {
+            config.key_log = Arc::new(KeyLogFile::new());
+        }
+        Ok(config)
+    }
+}
+
+impl TlsServer {
+    /// With that identity and the defaults.
+    ///
+    /// # Errors
+    /// As for [`TlsServerBuilder::build`].
+    pub fn new(identity: Identity) -> Result<Self, ConfigError> {
+        Self::builder(identity).build()
+    }
+
+    /// Begins to describe it.
+    pub fn builder(identity: Identity) -> TlsServerBuilder {
+        TlsServerBuilder {
+            identities: vec![identity],
+            client_authorities: None,
+            clients_may_be_unknown: false,
+            protocols: Vec::new(),
+            tls13_only: false,
+            key_log: false,
+            handshake_timeout: Duration::from_secs(10),
+            handshakes_max: 1024,
+        }
+    }
+
+    /// Reads the identities' files again. Sessions go on as they are; what connects from now on sees the new ones.
+    ///
+    /// # Errors
+    /// If one of them cannot be used: then all stays as it was.
+    pub fn reload(&self) -> Result<(), ConfigError> {
+        let mut builder = self.builder_now();
+        builder.identities =
+            builder.identities.iter().map(Identity::again).collect::<Result<_, ConfigError>>()?;
+        self.become_what(builder)
+    }
+
+    fn builder_now(&self) -> TlsServerBuilder {
+        self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn become_what(&self, builder: TlsServerBuilder) -> Result<(), ConfigError> {
+        let config = builder.config(Some(&self.config()))?;
+        *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *self.shared.builder.write().unwrap_or_else(PoisonError::into_inner) = builder;
+        Ok(())
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Agrees on `protocol` if none was named.
+    pub(crate) fn speaks(&self, protocol: &str) -> Result<(), ConfigError> {
+        let builder = self.builder_now();
+        match builder.protocols.is_empty() {
+            true => self.become_what(builder.protocols([protocol])),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn handshakes_max(&self) -> usize {
+        self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).handshakes_max
+    }
+
+    fn handshake_timeout(&self) -> Duration {
+        self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).handshake_timeout
+    }
+
+    /// Secures a stream that a client has connected; `storage` is for records that come and that leave.
+    ///
+    /// # Errors
+    /// [`Code::HandshakeFailed`](netloom_core::Code) and the codes behind it, with what the peer was told;
+    /// [`Code::ConnectionTimeout`](netloom_core::Code).
+    pub async fn accept<T: Transport, S: Storage>(
+        &self,
+        io: T,
+        storage: (S, S),
+    ) -> Result<Tls<T, S>, HandshakeError> {
+        let connection = UnbufferedServerConnection::new(self.config()).map_err(HandshakeError::new)?;
+        let tls = Tls::server(io, connection, storage);
+        match timeout(self.handshake_timeout(), handshake(tls)).await {
+            Ok(done) => done,
+            Err(_) => Err(HandshakeError::late()),
+        }
+    }
+}
+
+/// Certificates to trust.
+pub(super) fn roots(certificates: &[u8]) -> Result<RootCertStore, ConfigError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in pem::certificates(certificates)? {
+        roots
+            .add(certificate)
+            .map_err(|error| ConfigError::new("an authority's certificate is malformed").because(error))?;
+    }
+    Ok(roots)
+}
+
+impl fmt::Debug for TlsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServer").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TlsServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServerBuilder").field("identities", &self.identities.len()).finish_non_exhaustive()
+    }
+}
