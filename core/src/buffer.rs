@@ -201,7 +201,7 @@ impl<S: Storage> Queue<S> {
     /// A writer into the room there is.
     #[inline]
     pub fn outbox(&mut self) -> Outbox<'_> {
-        Outbox { bytes: self.storage.bytes(), tail: &mut self.tail }
+        Outbox { bytes: self.storage.bytes(), tail: &mut self.tail, lacking: 0 }
     }
 
     /// Moves the filled bytes to the front. Whether that made room.
@@ -354,13 +354,20 @@ impl<S: Storage> Inbox<S> {
 pub struct Outbox<'a> {
     bytes: &'a mut [u8],
     tail: &'a mut usize,
+    /// Bytes of room that were missing when something did not fit.
+    lacking: usize,
 }
 
 impl<'a> Outbox<'a> {
     /// Writes to `bytes` behind `tail`, and moves `tail`. For tests of codecs; a session brings its own.
     pub fn new(bytes: &'a mut [u8], tail: &'a mut usize) -> Self {
         assert!(*tail <= bytes.len(), "the tail lies outside the bytes");
-        Self { bytes, tail }
+        Self { bytes, tail, lacking: 0 }
+    }
+
+    /// How many bytes of room were missing last; at least one.
+    pub(crate) fn lacking(&self) -> usize {
+        self.lacking.max(1)
     }
 
     /// Bytes that can still be written.
@@ -394,6 +401,7 @@ impl<'a> Outbox<'a> {
     #[inline]
     pub fn take(&mut self, n: usize) -> Result<&mut [u8]> {
         if n > self.room() {
+            self.lacking = n - self.room();
             return Err(Error::new(Code::BufferFull));
         }
         let start = *self.tail;

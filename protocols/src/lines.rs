@@ -83,8 +83,7 @@ impl Codec for Lines {
         if memchr::memchr(b'\n', message.as_bytes()).is_some() || message.ends_with('\r') {
             return Err(Error::new(Code::ProtocolViolation).blame(Fault::Local));
         }
-        out.put(message.as_bytes())?;
-        out.put(b"\n")?;
+        out.put_all([message.as_bytes(), b"\n"])?;
         Ok(&[])
     }
 }

@@ -369,7 +369,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
                 Err(_) => {
                     if before == 0 {
-                        let least = self.tx.size() + 1;
+                        let lacking = out.lacking();
+                        let least = self.tx.size() + lacking;
                         match self.grow_empty(least)? {
                             None => continue,
                             left => return Ok(left),
