@@ -33,7 +33,7 @@ enum At {
     Size,
     /// Behind a digit.
     Digits,
-    /// In the white space behind a size, which an extension may follow, and nothing else.
+    /// In the white space behind a size, which an extension must follow.
     Blank,
     /// In an extension, behind its semicolon.
     Extension,
@@ -54,7 +54,7 @@ enum At {
 }
 
 /// What octets of a kind lead to, by where they stand (RFC 9112, 7.1).
-const RULES: [(At, &[Kind], At); 21] = {
+const RULES: [(At, &[Kind], At); 20] = {
     use At::*;
     use Kind::{Colon, Cr, Digit, Lf, Semicolon, Space, Text, Token};
     const VALUE: &[Kind] = &[Digit, Token, Space, Semicolon, Colon, Text];
@@ -66,7 +66,6 @@ const RULES: [(At, &[Kind], At); 21] = {
         (Digits, &[Cr], SizeLf),
         (Blank, &[Space], Blank),
         (Blank, &[Semicolon], Extension),
-        (Blank, &[Cr], SizeLf),
         (Extension, VALUE, Extension),
         (Extension, &[Cr], SizeLf),
         // Or to data, unless the size was zero.
@@ -251,6 +250,8 @@ mod tests {
             (b"1\n", 400),
             (b"1 1\r\n", 400),
             (b"1\tx\r\n", 400),
+            (b"1 \r\n", 400),
+            (b"1;a\r\nx\r\n0\t\r\n", 400),
             (b"1\r\r", 400),
             (b"1\r\nab", 400),
             (b"1\r\na\n", 400),
