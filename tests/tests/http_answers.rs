@@ -102,6 +102,29 @@ fn an_interim_status_is_no_answer() {
     }
 }
 
+/// RFC 9110, 15.3.6: and unlike 204 it has to say so, or clients would wait for some until the connection ends.
+#[test]
+fn a_205_has_no_content_and_says_so() {
+    let whole = async |request: Request<'_>| request.reply().status(205).text("x").await;
+    let filled = async |request: Request<'_>| request.reply().status(205).json(&[1, 2]).await;
+    let empty = async |request: Request<'_>| request.reply().status(205).empty().await;
+    let streamed = async |request: Request<'_>| {
+        let mut stream = request.reply().status(205).stream("text/plain").await?;
+        stream.send(b"x").await?;
+        stream.end().await
+    };
+    for answers in [answers(&whole), answers(&filled), answers(&empty), answers(&streamed)] {
+        assert_eq!(answers.len(), 2);
+        for answer in answers {
+            assert_eq!(
+                (answer.status, answer.field("content-length"), answer.end),
+                (205, Some("0"), End::Framed)
+            );
+            assert_eq!((answer.field("transfer-encoding"), answer.says_close()), (None, false));
+        }
+    }
+}
+
 /// It would be one more answer than there are requests; and behind 101 the connection would be nobody's.
 #[test]
 fn an_answer_is_not_said_as_an_interim_one() {

@@ -478,8 +478,7 @@ impl Http1 {
         // Told when it was accepted; until then it may be said anew.
         self.sends(0);
         if !has_content(head.status) {
-            out.put(b"\r\n")?;
-            return Ok(&[]);
+            return put_without_content(head.status, out).map(|()| &[][..]);
         }
         match content {
             Content::Bytes(bytes) => {
@@ -506,7 +505,7 @@ impl Http1 {
         let outgoing = self.framing(head.status, length);
         self.put_head(head, self.persists_behind(head) && outgoing != Outgoing::UntilClose, out)?;
         match (length, self.request.version) {
-            _ if !has_content(head.status) => {}
+            _ if !has_content(head.status) => return put_without_content(head.status, out),
             (Some(length), _) => put_number(b"content-length: ", length, b"\r\n", out)?,
             (None, Version::Http11) => out.put(b"transfer-encoding: chunked\r\n")?,
             (None, Version::Http10) => {}
@@ -774,9 +773,14 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// RFC 9110, 15: these statuses have no content, and so no framing.
-pub(super) const fn has_content(status: u16) -> bool {
-    !matches!(status, 100..200 | 204 | 304)
+/// RFC 9110, 15: these statuses have no content.
+const fn has_content(status: u16) -> bool {
+    !matches!(status, 100..200 | 204 | 205 | 304)
+}
+
+/// The end of a head behind which there is no content. RFC 9112, 6.3: all but a 205 end there in any case.
+fn put_without_content(status: u16, out: &mut Outbox<'_>) -> Result<()> {
+    out.put(if status == 205 { b"content-length: 0\r\n\r\n" } else { b"\r\n" })
 }
 
 fn put_status(status: u16, out: &mut Outbox<'_>) -> Result<()> {
