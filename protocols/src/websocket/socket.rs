@@ -104,6 +104,15 @@ pub struct Peer<'a, S, D: ?Sized = dyn Deflate + 'a> {
     deflate: Option<&'a mut D>,
 }
 
+/// How far a message has left that could not be queued at once.
+struct Progress {
+    compressed: bool,
+    /// Where the fragment begins that is being sent.
+    at: usize,
+    /// Bytes of a large one that go out from where they lie.
+    left: Option<usize>,
+}
+
 /// The [`Peer`] that a [`Socket`] on `C` lends.
 pub type PeerOf<'a, C> = Peer<'a, <C as Carrier>::Speaker<'a>, <C as Carrier>::Deflate<'a>>;
 
@@ -124,29 +133,38 @@ impl<C: Carrier> Socket<C> {
     /// # Errors
     /// What ended the session: the peer's fault (its close code is on the [wire](Error::wire)), a failed transport, a
     /// time-out. The peer was told by then, if it could be.
-    pub async fn receive(&mut self) -> Result<Option<(Message<'_>, PeerOf<'_, C>)>> {
-        let Some(whole) = self.next().await? else { return Ok(None) };
-        let Parts { held, unit, mut speaker, inflate, deflate } = self.carrier.parts();
-        let mut bytes: &[u8] = match whole.unit {
-            Some(found) => unit.get(found.start as usize..found.end as usize),
-            None => held.get(whole.skip as usize..),
-        }
-        .unwrap_or_default();
-        if let (true, Some(inflate)) = (whole.compressed, inflate) {
-            self.kept = Kept::Lent;
-            if let Err(error) = inflate.inflate(bytes, speaker.message_max()) {
-                return Err(refuse(&mut speaker, error).await);
+    #[expect(clippy::manual_async_fn, reason = "an async fn would keep its argument twice")]
+    pub fn receive(&mut self) -> impl Future<Output = Result<Option<(Message<'_>, PeerOf<'_, C>)>>> {
+        async move {
+            let whole = match self.whole_already() {
+                Some(whole) => whole,
+                None => match poll_fn(|cx| self.poll_whole(cx)).await? {
+                    Some(whole) => whole,
+                    None => return Ok(None),
+                },
+            };
+            let Parts { held, unit, speaker, inflate, deflate } = self.carrier.parts();
+            let mut bytes: &[u8] = match whole.unit {
+                Some(found) => unit.get(found.start as usize..found.end as usize),
+                None => held.get(whole.skip as usize..),
             }
-            bytes = inflate.inflated();
+            .unwrap_or_default();
+            if let (true, Some(inflate)) = (whole.compressed, inflate) {
+                self.kept = Kept::Lent;
+                if let Err(error) = inflate.inflate(bytes, speaker.message_max()) {
+                    return Err(refuse(speaker, error).await);
+                }
+                bytes = inflate.inflated();
+            }
+            let message = match whole.kind {
+                Kind::Binary => Message::Binary(bytes),
+                Kind::Text => match core::str::from_utf8(bytes) {
+                    Ok(text) => Message::Text(text),
+                    Err(_) => return Err(refuse(speaker, invalid()).await),
+                },
+            };
+            Ok(Some((message, Peer { speaker, deflate })))
         }
-        let message = match whole.kind {
-            Kind::Binary => Message::Binary(bytes),
-            Kind::Text => match core::str::from_utf8(bytes) {
-                Ok(text) => Message::Text(text),
-                Err(_) => return Err(refuse(&mut speaker, invalid()).await),
-            },
-        };
-        Ok(Some((message, Peer { speaker, deflate })))
     }
 
     /// The same connection, whose messages are taken piece by piece, of any length: before the first is received, or
@@ -190,8 +208,31 @@ impl<C: Carrier> Socket<C> {
         Ok(())
     }
 
-    /// The next whole message, of which the last was read.
-    async fn next(&mut self) -> Result<Option<Whole>> {
+    /// The next whole message if it is here: the short way.
+    #[inline]
+    fn whole_already(&mut self) -> Option<Whole> {
+        self.give_up();
+        while self.ping.is_none() {
+            let found = self.carrier.found_already()?;
+            if let Some(whole) = self.take(found).and_then(|piece| self.put_together(piece)) {
+                return Some(whole);
+            }
+        }
+        None
+    }
+
+    /// The next whole message. Polled, as all that waits here: a connection keeps the room of a future while it is idle.
+    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Whole>>> {
+        while let Some(found) = ready!(self.poll_piece(cx))? {
+            if let Some(whole) = self.put_together(found) {
+                return Poll::Ready(Ok(Some(whole)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// The message handed out last was read.
+    fn give_up(&mut self) {
         if let Kept::Lent = self.kept {
             self.kept = Kept::Nothing;
             self.carrier.let_go();
@@ -199,33 +240,30 @@ impl<C: Carrier> Socket<C> {
                 inflate.release();
             }
         }
-        while let Some(found) = self.next_piece().await? {
-            if let Some(whole) = self.put_together(found) {
-                return Ok(Some(whole));
-            }
-        }
-        Ok(None)
     }
 
     /// Where the next piece lies. Pings before it are answered.
-    async fn next_piece(&mut self) -> Result<Option<Found>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>>> {
         loop {
             if self.ping.is_some() {
-                self.answer().await;
+                ready!(self.poll_answer(cx));
             }
-            let found = match self.carrier.found_already() {
-                Some(found) => found,
-                None => match poll_fn(|cx| self.carrier.poll_find(cx)).await? {
-                    Some(found) => found,
-                    None => return Ok(None),
-                },
-            };
-            match found.view(&[]) {
-                Event::Piece(_) => return Ok(Some(found)),
-                Event::Ping(_) => self.ping = Some(found),
-                Event::Pong(_) => {}
+            let Some(found) = ready!(self.carrier.poll_find(cx))? else { return Poll::Ready(Ok(None)) };
+            if let Some(piece) = self.take(found) {
+                return Poll::Ready(Ok(Some(piece)));
             }
         }
+    }
+
+    /// `found`, if it is a piece; a ping is to be answered.
+    #[inline]
+    fn take(&mut self, found: Found) -> Option<Found> {
+        match found.view(&[]) {
+            Event::Piece(_) => return Some(found),
+            Event::Ping(_) => self.ping = Some(found),
+            Event::Pong(_) => {}
+        }
+        None
     }
 
     /// What `found` makes whole, if it does.
@@ -256,14 +294,15 @@ impl<C: Carrier> Socket<C> {
         })
     }
 
-    /// Answers a ping. Dropped before that is done, it is done by the next call.
-    async fn answer(&mut self) {
+    /// Answers a ping.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Parts { unit, mut speaker, .. } = self.carrier.parts();
         if let Some(Event::Ping(payload)) = self.ping.map(|found| found.view(unit)) {
             // RFC 6455, 5.5.2: not behind a Close, which is refused. What else may fail, the session tells next.
-            let _ = poll_fn(|cx| speaker.poll_send(Frame::Pong(payload), &mut None, cx)).await;
+            let _ = ready!(speaker.poll_send(Frame::Pong(payload), &mut None, cx));
         }
         self.ping = None;
+        Poll::Ready(())
     }
 }
 
@@ -280,16 +319,26 @@ impl<C: Carrier> Fragments<C> {
     /// # Errors
     /// As for [`Socket::receive`]; [`Code::Unsupported`] (1003) for a compressed message.
     pub async fn receive(&mut self) -> Result<Option<(Piece<'_>, PeerOf<'_, C>)>> {
-        let Some(found) = self.0.next_piece().await? else { return Ok(None) };
-        let Parts { unit, mut speaker, deflate, .. } = self.0.carrier.parts();
+        let found = match self.0.ping {
+            None => self.0.carrier.found_already().and_then(|found| self.0.take(found)),
+            Some(_) => None,
+        };
+        let found = match found {
+            Some(found) => found,
+            None => match poll_fn(|cx| self.0.poll_piece(cx)).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let Parts { unit, speaker, deflate, .. } = self.0.carrier.parts();
         let Event::Piece(piece) = found.view(unit) else { return Ok(None) };
         if piece.compressed {
             let error = Error::new(Code::Unsupported).blame(Fault::Peer).on_wire(1003);
-            return Err(refuse(&mut speaker, error).await);
+            return Err(refuse(speaker, error).await);
         }
         if piece.first && piece.last && piece.kind == Kind::Text && core::str::from_utf8(piece.bytes).is_err()
         {
-            return Err(refuse(&mut speaker, invalid()).await);
+            return Err(refuse(speaker, invalid()).await);
         }
         Ok(Some((piece, Peer { speaker, deflate })))
     }
@@ -312,19 +361,65 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     ///
     /// # Errors
     /// What ended the session.
-    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        let message = message.into();
-        if let Some(deflate) = self.deflate.as_deref_mut()
-            && deflate.deflate(message.as_bytes())?
-        {
-            send(&mut self.speaker, message.kind(), true, deflate.deflated()).await?;
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        // By hand: while a connection is idle it keeps the room that this takes.
+        let (message, mut progress) = (message.into(), None);
+        poll_fn(move |cx| match &mut progress {
+            Some(progress) => self.poll_rest(message, progress, cx),
+            None => match self.begin(message)? {
+                Some(begun) => self.poll_rest(message, progress.insert(begun), cx),
+                None => Poll::Ready(Ok(())),
+            },
+        })
+    }
+
+    /// Queues a message if it is to be sent as it is and there is room for it. Otherwise how it is sent.
+    fn begin(&mut self, message: Message<'_>) -> Result<Option<Progress>> {
+        let compressed = match &mut self.deflate {
+            Some(deflate) => deflate.deflate(message.as_bytes())?,
+            None => false,
+        };
+        let frame = Frame::message(message.kind(), message.as_bytes());
+        match !compressed && self.speaker.queued_already(frame) {
+            true => Ok(None),
+            false => Ok(Some(Progress { compressed, at: 0, left: None })),
+        }
+    }
+
+    /// Sends a message, in fragments if it has to be copied and does not fit the queue.
+    fn poll_rest(
+        &mut self,
+        message: Message<'_>,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let compressed = progress.compressed;
+        let payload = match self.deflate.as_deref().filter(|_| compressed) {
+            Some(deflate) => deflate.deflated(),
+            None => message.as_bytes(),
+        };
+        let max = self.speaker.payload_max().max(1);
+        loop {
+            let at = progress.at;
+            let end = payload.len().min(at.saturating_add(max));
+            let (first, last) = (at == 0, end == payload.len());
+            let part = payload.get(at..end).unwrap_or_default();
+            let mut rest = progress.left.and_then(|left| part.get(part.len().checked_sub(left)?..));
+            let frame = Frame::Data { kind: message.kind(), first, last, compressed, payload: part };
+            let sent = self.speaker.poll_send(frame, &mut rest, cx);
+            if sent.is_pending() {
+                progress.left = rest.map(<[u8]>::len);
+            }
+            ready!(sent)?;
+            if last {
+                break;
+            }
+            (progress.at, progress.left) = (end, None);
+        }
+        if compressed && let Some(deflate) = self.deflate.as_deref_mut() {
             deflate.release();
-            return Ok(());
         }
-        if self.speaker.queued_already(Frame::message(message.kind(), message.as_bytes())) {
-            return Ok(());
-        }
-        send(&mut self.speaker, message.kind(), false, message.as_bytes()).await
+        Poll::Ready(Ok(()))
     }
 
     /// Queues frames that were encoded before, for servers that tell many the same: [`encode`](super::encode).
@@ -438,41 +533,21 @@ pub fn publish<'m, L: Shared>(hub: &Hub<L>, message: impl Into<Message<'m>>) -> 
 }
 
 /// Fails the connection with `error`, and tells the peer now: who gets the error may drop the socket.
-async fn refuse<S: Speaker>(speaker: &mut S, error: Error) -> Error {
-    poll_fn(|cx| {
-        // Without room for it the goodbye says the same later.
-        let _ = speaker.poll_send(Frame::Close(close::code_of(error), ""), &mut None, cx);
-        speaker.end(Some(error));
-        Poll::Ready(())
+fn refuse<S: Speaker>(mut speaker: S, error: Error) -> impl Future<Output = Error> {
+    let mut is_told = false;
+    poll_fn(move |cx| {
+        if !is_told {
+            is_told = true;
+            // Without room for it the goodbye says the same later.
+            let _ = speaker.poll_send(Frame::Close(close::code_of(error), ""), &mut None, cx);
+            speaker.end(Some(error));
+        }
+        let _ = ready!(speaker.poll_flush(cx));
+        Poll::Ready(error)
     })
-    .await;
-    let _ = poll_fn(|cx| speaker.poll_flush(cx)).await;
-    error
 }
 
 async fn send_frame<S: Speaker>(speaker: &mut S, frame: Frame<'_>) -> Result<()> {
     let mut rest = None;
     poll_fn(|cx| speaker.poll_send(frame, &mut rest, cx)).await
-}
-
-/// Sends a message, in fragments if it has to be copied and does not fit the queue.
-async fn send<S: Speaker>(speaker: &mut S, kind: Kind, compressed: bool, payload: &[u8]) -> Result<()> {
-    let (max, mut at, mut rest) = (speaker.payload_max().max(1), 0, None);
-    poll_fn(|cx: &mut Context<'_>| {
-        loop {
-            let end = payload.len().min(at + max);
-            let fragment = Frame::Data {
-                kind,
-                first: at == 0,
-                last: end == payload.len(),
-                compressed,
-                payload: &payload[at..end],
-            };
-            match speaker.poll_send(fragment, &mut rest, cx) {
-                Poll::Ready(Ok(())) if end < payload.len() => (at, rest) = (end, None),
-                sent => return sent,
-            }
-        }
-    })
-    .await
 }
