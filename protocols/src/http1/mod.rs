@@ -99,7 +99,7 @@ pub use router::Allow;
 #[doc(hidden)]
 pub use router::{is_below, is_literal, matches};
 pub use scan::Scan;
-pub use serve::{answer, finish, finish_already, next, next_already, serve};
+pub use serve::{answer, answer_at_hand, finish, finish_already, next, next_already, serve};
 pub use server::{Event, Found, Http1, Message, ResponseHead as Answer};
 pub use to_fields::{FieldLines, FieldWriter, ToFields, With};
 pub use write::{Content, Fill};

@@ -198,50 +198,96 @@ fn segment(bytes: &[u8]) -> usize {
 #[macro_export]
 macro_rules! routes {
     ($($routes:tt)*) => {
-        async move |mut request: $crate::http1::Request<'_>| {
-            #[allow(unused_mut)]
-            let mut allow = $crate::http1::Allow::NONE;
-            #[allow(unused_variables)]
-            let (path, method) = request.asked();
-            $crate::__routes! { request path method allow () $($routes)* }
+        async move |request: $crate::http1::Request<'_>| {
+            // In a block: what was lent once keeps its room in the future until it goes out of scope.
+            let (request, allow, route) = {
+                let mut request = request;
+                #[allow(unused_mut)]
+                let mut allow = $crate::http1::Allow::NONE;
+                #[allow(unused_variables)]
+                let (path, method) = request.asked();
+                let route: u32 = $crate::__choose! { path method allow (1) () $($routes)* };
+                (request, allow, route)
+            };
+            $crate::__routes! { request route (1) () $($routes)* }
             #[allow(unreachable_code)]
             request.unrouted(allow).await
         }
     };
 }
 
+/// The number of the route that matches, from one on; 0 for none.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __routes {
-    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*)) => {};
-    ($request:ident $path:ident $asked:ident $allow:ident () _ => $handler:expr $(,)?) => {
-        if $allow.is_empty() {
-            return ($handler)($request).await;
-        }
+macro_rules! __choose {
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*)) => { 0 };
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) , $($rest:tt)*) => {
+        $crate::__choose! { $path $asked $allow ($($n)*) ($($prefix)*) $($rest)* }
     };
-    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) @end ($($outer:literal)*) $($rest:tt)*) => {
+        $crate::__choose! { $path $asked $allow ($($n)*) ($($outer)*) $($rest)* }
+    };
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) () _ => $handler:expr $(,)?) => {
+        if $allow.is_empty() { $($n)* } else { 0 }
+    };
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
         if $crate::http1::is_below(concat!($($prefix,)* $pattern), $path) {
-            return ($handler)($request.mounted(concat!($($prefix,)* $pattern).len())).await;
+            $($n)*
+        } else {
+            $crate::__choose! { $path $asked $allow ($($n)* + 1) ($($prefix)*) $($($rest)*)? }
         }
-        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
-    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) ANY $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) ANY $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
         if $crate::http1::matches::<{ $crate::http1::is_literal(concat!($($prefix,)* $pattern)) }>(concat!($($prefix,)* $pattern), $path) {
-            return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
+            $($n)*
+        } else {
+            $crate::__choose! { $path $asked $allow ($($n)* + 1) ($($prefix)*) $($($rest)*)? }
         }
-        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
     };
-    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
         if $crate::http1::matches::<{ $crate::http1::is_literal(concat!($($prefix,)* $pattern)) }>(concat!($($prefix,)* $pattern), $path)
             && $allow.answers($crate::__method!($method), $asked)
         {
+            $($n)*
+        } else {
+            $crate::__choose! { $path $asked $allow ($($n)* + 1) ($($prefix)*) $($($rest)*)? }
+        }
+    };
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) $inner:literal => { $($routes:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::__choose! { $path $asked $allow ($($n)*) ($($prefix)* $inner) $($routes)* , @end ($($prefix)*) $($($rest)*)? }
+    };
+}
+
+/// Has the handler of the route of that number answer.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __routes {
+    ($request:ident $route:ident ($($n:tt)*) ($($prefix:literal)*)) => {};
+    ($request:ident $route:ident ($($n:tt)*) ($($prefix:literal)*) , $($rest:tt)*) => {
+        $crate::__routes! { $request $route ($($n)*) ($($prefix)*) $($rest)* }
+    };
+    ($request:ident $route:ident ($($n:tt)*) ($($prefix:literal)*) @end ($($outer:literal)*) $($rest:tt)*) => {
+        $crate::__routes! { $request $route ($($n)*) ($($outer)*) $($rest)* }
+    };
+    ($request:ident $route:ident ($($n:tt)*) () _ => $handler:expr $(,)?) => {
+        if $route == $($n)* {
+            return ($handler)($request).await;
+        }
+    };
+    ($request:ident $route:ident ($($n:tt)*) ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $route == $($n)* {
+            return ($handler)($request.mounted(concat!($($prefix,)* $pattern).len())).await;
+        }
+        $crate::__routes! { $request $route ($($n)* + 1) ($($prefix)*) $($($rest)*)? }
+    };
+    ($request:ident $route:ident ($($n:tt)*) ($($prefix:literal)*) $method:ident $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
+        if $route == $($n)* {
             return ($handler)($request.matched(concat!($($prefix,)* $pattern))).await;
         }
-        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
+        $crate::__routes! { $request $route ($($n)* + 1) ($($prefix)*) $($($rest)*)? }
     };
-    ($request:ident $path:ident $asked:ident $allow:ident ($($prefix:literal)*) $inner:literal => { $($routes:tt)* } $(, $($rest:tt)*)?) => {
-        $crate::__routes! { $request $path $asked $allow ($($prefix)* $inner) $($routes)* }
-        $crate::__routes! { $request $path $asked $allow ($($prefix)*) $($($rest)*)? }
+    ($request:ident $route:ident ($($n:tt)*) ($($prefix:literal)*) $inner:literal => { $($routes:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::__routes! { $request $route ($($n)*) ($($prefix)* $inner) $($routes)* , @end ($($prefix)*) $($($rest)*)? }
     };
 }
 

@@ -104,6 +104,36 @@ pub async fn answer<P: Platform>(
     }
 }
 
+/// Has the request answered by `app`, and those behind it that are here already; whether another may follow, which
+/// [`next`] waits for. For hosts that keep no room for answering while they wait.
+///
+/// # Errors
+/// As for [`serve`].
+#[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
+pub fn answer_at_hand<P: Platform>(
+    session: &mut Session<P, Http1>,
+    app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
+) -> impl Future<Output = Result<bool>> {
+    async move {
+        loop {
+            let answered = app(Request::new(session, &mut Watch::new())).await;
+            if let Some(error) = unanswered(session, answered) {
+                make_good(session, error).await?;
+            }
+            let persists = match finish_already(session) {
+                Some(persists) => persists,
+                None => finish(session).await?,
+            };
+            if !persists {
+                return Ok(false);
+            }
+            if !next_already(session)? {
+                return Ok(true);
+            }
+        }
+    }
+}
+
 /// Why the request is not answered, if it is not.
 #[inline]
 fn unanswered<P: Platform>(session: &mut Session<P, Http1>, answered: Result<Sent>) -> Option<Error> {

@@ -1,8 +1,8 @@
 //! Servers of HTTP.
 
-use netloom_core::{Error, Result};
+use netloom_core::Result;
 
-use super::{Http1, Request, Sent, answer, finish, finish_already, next, next_already};
+use super::{Http1, Request, Sent, answer_at_hand, next};
 use crate::server::{Builder, Server, StartError};
 use crate::worker::ServerSession;
 
@@ -38,23 +38,7 @@ impl Builder {
             while next(session).await? {
                 // A connection that waits for a request does not keep room for answering it. What came with a request
                 // is answered in the same room.
-                let (session, app) = (&mut *session, &app);
-                let exchanges = Box::pin(async move {
-                    loop {
-                        answer(session, app).await?;
-                        let persists = match finish_already(session) {
-                            Some(persists) => persists,
-                            None => finish(session).await?,
-                        };
-                        if !persists {
-                            return Ok::<_, Error>(false);
-                        }
-                        if !next_already(session)? {
-                            return Ok(true);
-                        }
-                    }
-                });
-                if !exchanges.await? {
+                if !Box::pin(answer_at_hand(session, &app)).await? {
                     break;
                 }
             }

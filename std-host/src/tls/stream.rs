@@ -422,10 +422,9 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
             }
             // What was asked of us, such as new keys, is answered by the way.
             let _ = self.poll_out(cx);
-            match ready!(self.poll_in(cx))? {
+            if ready!(self.poll_in(cx))? == 0 {
                 // RFC 8446, 6.1: without a close_notify it may have been cut by anybody.
-                0 => return Poll::Ready(Err(self.fail(Code::Truncated.into()))),
-                _ => {}
+                return Poll::Ready(Err(self.fail(Code::Truncated.into())));
             }
         }
     }

@@ -334,5 +334,5 @@ pub(super) fn session_of<C: Codec>(
     let timeouts = Timeouts { idle: Duration::MAX, closing: Duration::from_secs(1), ..Timeouts::DEFAULT };
     let options = Options { message_max: message_max.max(QUEUE.0), timeouts, ..Options::DEFAULT };
     let clock = TokioClock::new(TokioInstant::now());
-    Session::open(Tcp::new(stream), codec, (queue(), queue()), clock, options)
+    Session::open(Tcp::new(stream).into(), codec, (queue(), queue()), clock, options)
 }
