@@ -83,6 +83,21 @@ fn who_is_not_trusted_is_not_spoken_to() {
 }
 
 #[test]
+fn who_speaks_no_tls_is_told_so_by_an_alert() {
+    use std::io::{Read, Write};
+
+    let server = serve(TlsServer::builder(identity(&["127.0.0.1"])));
+    let mut stream = std::net::TcpStream::connect(server.addresses()[0]).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut alert = Vec::new();
+    stream.read_to_end(&mut alert).unwrap();
+    assert_eq!(alert[..6], [21, 3, 3, 0, 2, 2], "a fatal alert");
+    while server.stats().handshakes_failed == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn clients_that_must_show_who_they_are_are_seen_by_the_application() {
     async fn tell(session: &mut ServerSession<Framing>) -> Result<()> {
         let shown = session.transport().secured().and_then(|secured| secured.certificate.map(<[u8]>::to_vec));

@@ -25,16 +25,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use netloom::tls::TlsClient;
 use netloom::{Connector, Framing};
 use tokio::sync::watch;
 
 use crate::exit::{self, Failure};
 use crate::request::{self, Data, RequestArgs};
+use crate::secure::TlsArgs;
 use crate::url::{Scheme, Url};
 use crate::wire::Wire;
 use crate::{files, units};
 use http::{Answers, Question};
-use load::{Counts, Load, Signal, Tally, Work};
+use load::{Counts, Load, Signal, Tally, Target, Work};
 use report::Report;
 use websocket::Endpoint;
 
@@ -42,6 +44,8 @@ use websocket::Endpoint;
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Connections that cannot be made are counted; the rest is measured.
+
+tls, wss, https: the same, secured; the handshakes are made before the load begins.
 
 tcp: each message carries the numbers of its connection and of itself (from 12 bytes on), so swapped answers \
 are found too. MB/s are 10^6 bytes of messages per second in one direction. A first connection that is used \
@@ -64,7 +68,7 @@ Examples:
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]
+    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]; over TLS tls://, wss:// or https://
     url: Url,
     /// Connections at the same time.
     #[arg(short, long, value_name = "N", default_value = "50")]
@@ -101,6 +105,8 @@ pub(crate) struct Args {
     /// What is sent with each request: text, @FILE, or @- for standard input.
     #[arg(long, value_name = "DATA", value_parser = request::data, help_heading = request::HTTP)]
     data: Option<Data>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl Args {
@@ -138,20 +144,23 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(files) = files.filter(|files| *files < connections as u64 + 64) {
         eprintln!("netloom: the system allows {files} open files (ulimit -n), so some connections will fail");
     }
-    let (address, work) = find(args)?;
-    let (report, json) = (measure(args, address, &work)?, args.json);
+    let tls = args.tls.client(&args.url)?;
+    let (address, work) = find(args, tls.as_ref())?;
+    let secured = tls.map(|tls| (tls, args.url.host().to_owned()));
+    let target = Target { address, secured };
+    let (report, json) = (measure(args, &target, &work)?, args.json);
     report.print(json).map_err(|error| Failure::new(format!("cannot print: {error}")))?;
     report.verdict()
 }
 
 /// Resolves the name, finds out early whether somebody is there, and for HTTP what they answer.
-fn find(args: &Args) -> Result<(SocketAddr, Work), Failure> {
+fn find(args: &Args, tls: Option<&TlsClient>) -> Result<(SocketAddr, Work), Failure> {
     let data = args.data.as_ref().map(Data::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let lost = || Failure::new(format!("{}: the connection was lost", args.url));
-        let connector = Connector::new().timeout(args.timeout);
+        let connector = Connector::new().timeout(args.timeout).tls(tls.cloned());
         let address = args.url.address();
         match args.url.scheme() {
             Scheme::Tcp => {
@@ -162,7 +171,7 @@ fn find(args: &Args) -> Result<(SocketAddr, Work), Failure> {
             }
             Scheme::Ws => {
                 let endpoint = Endpoint::new(&args.url, args.request.fields(), args.size.unwrap_or(64));
-                let mut socket = endpoint.find(&args.url, args.timeout).await?;
+                let mut socket = endpoint.find(&args.url, args.timeout, tls).await?;
                 let address = socket.carrier().peer().ok_or_else(lost)?;
                 Ok((address, Work::WebSocket(Arc::new(endpoint))))
             }
@@ -186,14 +195,14 @@ fn find(args: &Args) -> Result<(SocketAddr, Work), Failure> {
 }
 
 /// Connects with all threads, lets them begin at the same moment, and adds up what they counted.
-fn measure(args: &Args, address: SocketAddr, work: &Work) -> Result<Report, Failure> {
+fn measure(args: &Args, target: &Target, work: &Work) -> Result<Report, Failure> {
     let threads = args.threads();
     let (begin, begins) = watch::channel(None);
     let (sender, signals) = mpsc::channel();
     let mut counts = Vec::with_capacity(threads);
     for number in 0..threads {
         let load = Load {
-            address,
+            target: target.clone(),
             numbers: (number..args.connections.get()).step_by(threads),
             in_flight: args.in_flight(),
             work: work.clone(),

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::exit::{self, Failure};
+use crate::secure::TlsArgs;
 use crate::units;
 use crate::url::{Scheme, Url};
 use crate::wire::{Moved, Wire, exchange, push};
@@ -39,6 +40,9 @@ tcp: when the input ends, the answers that are still to come are waited for. It 
 ws: the same; lines are text messages, or binary ones. How the server closes is told on stderr, and it is a failure \
 unless it is with 1000, 1001 or without a code. Ctrl-C closes with 1000.
 
+tls, wss, https: the same, secured. The certificate must be for the host, and vouched for by an authority that the system \
+trusts or --ca names, or its key must be pinned by --pin.
+
 http: one request; the body of its response is printed, whatever its status (but see --fail).
 
 Examples:
@@ -46,6 +50,7 @@ Examples:
   printf 'a\nb\n' | netloom connect tcp://127.0.0.1:7000      prints a and b
   printf 'HELP\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
   printf 'a\nb\n' | netloom connect ws://127.0.0.1:8080/ws    prints a and b
+  netloom connect tls://127.0.0.1:7443 --pin sha256//...      the server that has that key
   netloom connect http://127.0.0.1:8080/status                prints the body
   netloom connect http://127.0.0.1:8080/ -I                   prints the head
   netloom connect http://127.0.0.1:8080/echo -d 'a=1' -d b=2  a form
@@ -53,7 +58,7 @@ Examples:
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]
+    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]; over TLS tls://, wss:// or https://
     url: Url,
     /// Messages are bytes behind their length in 4 bytes, big-endian; the default.
     #[arg(long, conflicts_with = "lines")]
@@ -77,6 +82,8 @@ pub(crate) struct Args {
     websocket: websocket::WebSocketArgs,
     #[command(flatten)]
     http: http::HttpArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl Args {
@@ -114,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match (args.url.scheme(), args.lines) {
-            (Scheme::Http, _) => http::fetch(&args.http, &args.url, args.timeout).await,
+            (Scheme::Http, _) => http::fetch(args).await,
             (Scheme::Ws, _) => websocket::talk(args).await,
             (Scheme::Tcp, true) => talk(args, Lines::new(), Format::Lines).await,
             (Scheme::Tcp, false) => talk(args, Framing::new(), Format::Framed).await,
@@ -130,6 +137,7 @@ where
     // A person may think for as long as they like.
     let timeouts = Timeouts { idle: Duration::MAX, ..Timeouts::DEFAULT };
     let connector = Connector::new().timeout(args.timeout).timeouts(timeouts).message_max(args.max_message);
+    let connector = connector.tls(args.tls.client(&args.url)?);
     let session = connector.connect(args.url.address(), Wire(codec)).await;
     let session = session.map_err(|error| Failure::connect(&error))?;
     let terminal = io::stdin().is_terminal();

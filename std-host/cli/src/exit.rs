@@ -65,7 +65,8 @@ impl Failure {
         let code = error.error().code();
         let unreached =
             [Code::ConnectionRefused, Code::ConnectionTimeout, Code::NameNotResolved, Code::ConnectionFailed];
-        let exit = if unreached.contains(&code) { Exit::CannotConnect } else { Exit::Failed };
+        let is_unreached = unreached.contains(&code) || (-697..=-687).contains(&code.number());
+        let exit = if is_unreached { Exit::CannotConnect } else { Exit::Failed };
         Self { exit, line: format!("{error}{}", way_out(code)) }
     }
 
@@ -108,6 +109,10 @@ fn way_out(code: Code) -> &'static str {
         Code::ConnectionRefused => "; is a server listening there?",
         Code::ConnectionTimeout => "; is it the right address, or --timeout too short?",
         Code::NameNotResolved => "; is the name right?",
+        Code::UnknownAuthority => "; --ca names who vouches for it, --pin takes the server by its key",
+        Code::WrongName => "; is it the right host?",
+        Code::CertificateRequired => "; --cert and --key say who we are",
+        Code::BadRecord => "; does the server speak TLS on that port?",
         _ => "",
     }
 }

@@ -10,18 +10,25 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use netloom::http::{self, Files, Http1, Request, Sent};
+use netloom::tls::TlsServer;
 use netloom::{Builder, Ended, Framing, Server, ServerSession, StartError, Stopper};
 use netloom_demo::web::{self, Web};
 use serde::Serialize;
 
 use crate::exit::{self, Failure};
+use crate::identity::{IdentityArgs, Secured};
+use crate::secure::pin_in_words;
 use crate::url::{Scheme, Url};
 use crate::{files, units};
 
 /// The port of HTTP unless told otherwise: 80 takes privileges.
 const HTTP_PORT: u16 = 8080;
 
-/// Serve the demo application: a page and WebSockets over HTTP, and an echo of messages over TCP.
+/// The ports over TLS.
+const TLS_PORT: u16 = 7443;
+const HTTPS_PORT: u16 = 8443;
+
+/// Serve the demo application: a page and WebSockets over HTTP, and an echo of messages over TCP; with and without TLS.
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
@@ -30,6 +37,11 @@ Examples:
   netloom serve --tcp 0 --http 0 --json      on free ports, which are in the one line on stdout
   netloom serve --files public               the folder at http://127.0.0.1:8080/
   netloom serve --no-tcp -v                  HTTP only; each request is a line on stderr
+  netloom serve --cert cert.pem --key key.pem
+                                             over TLS too, by that certificate
+
+Everything is also there over TLS. Without --cert the certificate is made for the moment, and nobody vouches for it; clients \
+know it by its pin, which is told at the start.
 
 With --files, the demo's routes (/plaintext, /json, /status, /events, /stream/N, /echo, /ws, /chat) stay where they are, and its \
 page at / if the folder has no index.html. Names that begin with a dot, and symbolic links, are not served.
@@ -53,6 +65,17 @@ pub(crate) struct Args {
     /// No HTTP.
     #[arg(long, conflicts_with_all = ["http", "no_tcp"])]
     no_http: bool,
+    /// The port of framed echo over TLS; 0 picks a free one [default: 7443, or 0 if --tcp is]
+    #[arg(long, value_name = "PORT", conflicts_with = "no_tcp")]
+    tls: Option<u16>,
+    /// The port of HTTP over TLS; 0 picks a free one [default: 8443, or 0 if --http is]
+    #[arg(long, value_name = "PORT", conflicts_with = "no_http")]
+    https: Option<u16>,
+    /// Nothing over TLS.
+    #[arg(long, conflicts_with_all = ["tls", "https", "cert", "client_ca"])]
+    no_tls: bool,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// Serve the files beneath this folder over HTTP too; index.html stands for its folder.
     #[arg(long, value_name = "DIR", conflicts_with = "no_http")]
     files: Option<PathBuf>,
@@ -81,8 +104,8 @@ struct Service {
     scheme: Scheme,
     application: &'static str,
     does: &'static str,
-    /// Chooses its port.
-    option: &'static str,
+    /// Choose its ports, without TLS and with it.
+    options: [&'static str; 2],
     /// One line for a shell.
     example: fn(&Url) -> String,
 }
@@ -91,16 +114,21 @@ const FRAMED_ECHO: Service = Service {
     scheme: Scheme::Tcp,
     application: "echo",
     does: "sends every message back",
-    option: "--tcp",
-    example: |url| format!("echo hello | netloom connect {url}"),
+    options: ["--tcp", "--tls"],
+    example: |url| format!("echo hello | netloom connect {url}{}", trusting(url)),
 };
+
+/// What a client has to be told of a server that secures its connections.
+fn trusting(url: &Url) -> &'static str {
+    if url.is_secure() { " --pin ..." } else { "" }
+}
 
 const DEMO: Service = Service {
     scheme: Scheme::Http,
     application: "demo",
     does: "a page, JSON, events, echo, /ws, /chat",
-    option: "--http",
-    example: |url| format!("netloom connect {url}"),
+    options: ["--http", "--https"],
+    example: |url| format!("netloom connect {url}{}", trusting(url)),
 };
 
 const FILES: Service = Service { application: "files", does: "a folder's files, and the demo", ..DEMO };
@@ -109,11 +137,16 @@ const FILES: Service = Service { application: "files", does: "a folder's files, 
 struct Running {
     service: &'static Service,
     server: Server,
+    /// So many of its addresses are not secured; they come first.
+    plain: usize,
 }
 
 #[derive(Serialize)]
 struct Report {
     endpoints: Vec<Endpoint>,
+    /// What a certificate made for the moment is known by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin: Option<String>,
     workers: usize,
     pid: u32,
 }
@@ -136,14 +169,24 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     runtime.block_on(async {
         // Before anybody can know that we are there.
         let mut signals = Signals::new().map_err(|error| Failure::new(format!("no signals: {error}")))?;
+        let secured = match args.no_tls {
+            true => None,
+            false => Some(args.identity.secure(&args.bind)?),
+        };
         let mut running = Vec::new();
         if !args.no_tcp {
-            running.push(start_echo(args)?);
+            running.push(start_echo(args, secured.as_ref())?);
         }
         if !args.no_http {
-            running.push(start_demo(args)?);
+            running.push(start_demo(args, secured.as_ref())?);
         }
-        announce(args, &running).map_err(|error| Failure::new(format!("cannot print: {error}")))?;
+        let _reloading = secured
+            .as_ref()
+            .map(|secured| Reloading::start(secured.tls.clone()))
+            .transpose()
+            .map_err(|error| Failure::new(format!("no signals: {error}")))?;
+        announce(args, &running, secured.as_ref())
+            .map_err(|error| Failure::new(format!("cannot print: {error}")))?;
         signals.next().await;
         let ended = drain(running, args.grace, &mut signals).await;
         eprintln!("drained {}, aborted {}", ended.drained, ended.aborted);
@@ -151,25 +194,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn start_echo(args: &Args) -> Result<Running, Failure> {
-    Running::new(&FRAMED_ECHO, builder(args, args.tcp).start(Framing::new, netloom_demo::echo))
+fn start_echo(args: &Args, secured: Option<&Secured>) -> Result<Running, Failure> {
+    let ports = [args.tcp, args.tls.unwrap_or(if args.tcp == 0 { 0 } else { TLS_PORT })];
+    let started = builder(args, ports, secured).start(Framing::new, netloom_demo::echo);
+    Running::new(&FRAMED_ECHO, args, ports, started)
 }
 
 /// Bytes of messages that the demo's room keeps.
 const ROOM: usize = 64 * 1024;
 
-fn start_demo(args: &Args) -> Result<Running, Failure> {
+fn start_demo(args: &Args, secured: Option<&Secured>) -> Result<Running, Failure> {
     // Once in the life of the process.
     let host = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).leak();
     let web = Arc::new(Web::new(host, netloom::hub::of(ROOM)));
-    let builder = builder(args, args.http);
+    let ports = [args.http, args.https.unwrap_or(if args.http == 0 { 0 } else { HTTPS_PORT })];
+    let builder = builder(args, ports, secured);
     match &args.files {
         None => {
             let serve = async move |session: &mut ServerSession<Http1>| {
                 let app = http::log(http::compress(web.routes(web::page)));
                 web.count(session, &app).await
             };
-            Running::new(&DEMO, builder.start(codec, serve))
+            Running::new(&DEMO, args, ports, builder.start(codec, serve))
         }
         Some(folder) => {
             let files = Files::new(folder)
@@ -179,7 +225,7 @@ fn start_demo(args: &Args) -> Result<Running, Failure> {
                 let app = http::log(http::compress(web.routes(files)));
                 web.count(session, &app).await
             };
-            Running::new(&FILES, builder.start(codec, serve))
+            Running::new(&FILES, args, ports, builder.start(codec, serve))
         }
     }
 }
@@ -196,10 +242,14 @@ async fn file_or_page(files: &Files, mut request: Request<'_>) -> netloom::Resul
     }
 }
 
-fn builder(args: &Args, port: u16) -> Builder {
+/// On those ports, without TLS and with it.
+fn builder(args: &Args, [port, secured_port]: [u16; 2], secured: Option<&Secured>) -> Builder {
     let mut builder = Server::builder().workers(workers(args));
     for address in &args.bind {
         builder = builder.tcp((*address, port));
+    }
+    for (address, secured) in args.bind.iter().zip(secured.into_iter().cycle()) {
+        builder = builder.tls((*address, secured_port), secured.tls.clone());
     }
     if let Some(sessions) = args.max_sessions {
         builder = builder.sessions_max(sessions);
@@ -218,17 +268,26 @@ fn workers(args: &Args) -> usize {
 }
 
 impl Running {
-    fn new(service: &'static Service, started: Result<Server, StartError>) -> Result<Self, Failure> {
-        let server = started.map_err(|error| Failure::start(&error, service.option))?;
-        Ok(Self { service, server })
+    fn new(
+        service: &'static Service,
+        args: &Args,
+        ports: [u16; 2],
+        started: Result<Server, StartError>,
+    ) -> Result<Self, Failure> {
+        let server = started.map_err(|error| {
+            let is_secured = error.address().ends_with(&format!(":{}", ports[1]));
+            Failure::start(&error, service.options[usize::from(is_secured)])
+        })?;
+        // One for each address that is bound to.
+        Ok(Self { service, server, plain: args.bind.len() })
     }
 
     fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         let service = self.service;
-        self.server.addresses().iter().map(|address: &SocketAddr| {
-            let url = Url::new(service.scheme, reachable(*address));
+        self.server.addresses().iter().enumerate().map(|(n, address)| {
+            let url = Url::new(service.scheme, reachable(*address)).secured(n >= self.plain);
             Endpoint {
-                protocol: service.scheme.name(),
+                protocol: url.scheme_name(),
                 url: url.to_string(),
                 application: service.application,
                 does: service.does,
@@ -249,17 +308,21 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn announce(args: &Args, running: &[Running]) -> io::Result<()> {
+fn announce(args: &Args, running: &[Running], secured: Option<&Secured>) -> io::Result<()> {
+    let pin = secured.and_then(|secured| secured.pin.as_ref()).map(pin_in_words);
     let endpoints = running.iter().flat_map(Running::endpoints).collect();
     let mut out = io::stdout().lock();
     match args.json {
         true => {
-            let report = Report { endpoints, workers: workers(args), pid: std::process::id() };
+            let report = Report { endpoints, pin, workers: workers(args), pid: std::process::id() };
             serde_json::to_writer(&mut out, &report)?;
             writeln!(out)?;
         }
         false => {
             writeln!(out, "{}", table(&endpoints))?;
+            if let Some(pin) = pin {
+                writeln!(out, "certificate made for the moment; clients know it by --pin {pin}")?;
+            }
             writeln!(out, "{} workers, process {}; Ctrl-C ends", workers(args), std::process::id())?;
         }
     }
@@ -296,6 +359,35 @@ async fn drain(running: Vec<Running>, grace: Duration, signals: &mut Signals) ->
             },
             () = signals.next() => stoppers.iter().for_each(|stopper| stopper.stop(Duration::ZERO)),
         }
+    }
+}
+
+/// Reads the certificate again when the terminal hangs up, as servers do; until it is dropped.
+struct Reloading(tokio::task::JoinHandle<()>);
+
+impl Reloading {
+    #[cfg(unix)]
+    fn start(tls: TlsServer) -> io::Result<Self> {
+        let mut hang_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        Ok(Self(tokio::spawn(async move {
+            while hang_up.recv().await.is_some() {
+                match tls.reload() {
+                    Ok(()) => eprintln!("the certificate was read again"),
+                    Err(error) => eprintln!("the certificate stays as it was: {error}"),
+                }
+            }
+        })))
+    }
+
+    #[cfg(windows)]
+    fn start(_: TlsServer) -> io::Result<Self> {
+        Ok(Self(tokio::spawn(async {})))
+    }
+}
+
+impl Drop for Reloading {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

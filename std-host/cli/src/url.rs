@@ -1,4 +1,5 @@
-//! Where a server is: `tcp://HOST:PORT`, `ws://HOST[:PORT][/PATH]`, `http://HOST[:PORT][/PATH]`.
+//! Where a server is: `tcp://HOST:PORT`, `ws://HOST[:PORT][/PATH]`, `http://HOST[:PORT][/PATH]`, or secured by TLS
+//! `tls://`, `wss://`, `https://`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,19 +23,32 @@ impl Scheme {
         }
     }
 
-    /// RFC 9110, 4.2.1; RFC 6455, 3.
-    const fn port(self) -> Option<u16> {
+    /// Its name where TLS secures it.
+    pub(crate) const fn secured(self) -> &'static str {
+        match self {
+            Self::Tcp => "tls",
+            Self::Ws => "wss",
+            Self::Http => "https",
+        }
+    }
+
+    const fn named(self, is_secure: bool) -> &'static str {
+        if is_secure { self.secured() } else { self.name() }
+    }
+
+    /// RFC 9110, 4.2.1 and 4.2.2; RFC 6455, 3.
+    const fn port(self, is_secure: bool) -> Option<u16> {
         match self {
             Self::Tcp => None,
+            Self::Ws | Self::Http if is_secure => Some(443),
             Self::Ws | Self::Http => Some(80),
         }
     }
 
     const fn form(self) -> &'static str {
         match self {
-            Self::Tcp => "tcp://HOST:PORT",
-            Self::Ws => "ws://HOST[:PORT][/PATH]",
-            Self::Http => "http://HOST[:PORT][/PATH]",
+            Self::Tcp => "HOST:PORT",
+            Self::Ws | Self::Http => "HOST[:PORT][/PATH]",
         }
     }
 }
@@ -43,6 +57,7 @@ impl Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     scheme: Scheme,
+    is_secure: bool,
     /// `HOST:PORT`, an IPv6 address in brackets.
     address: String,
     /// `HOST`, with the port if that is not the scheme's.
@@ -57,10 +72,32 @@ impl Url {
         let target = if scheme == Scheme::Tcp { "" } else { "/" };
         Self {
             scheme,
+            is_secure: false,
             address: address.to_string(),
             authority: address.to_string(),
             target: target.to_owned(),
         }
+    }
+
+    /// The same over TLS, or not.
+    pub(crate) fn secured(mut self, is_secure: bool) -> Self {
+        self.is_secure = is_secure;
+        self
+    }
+
+    /// Whether TLS secures it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// The scheme as it is written.
+    pub(crate) fn scheme_name(&self) -> &'static str {
+        self.scheme.named(self.is_secure)
+    }
+
+    /// `HOST`, an IPv6 address in brackets.
+    pub(crate) fn host(&self) -> &str {
+        self.address.rsplit_once(':').map_or(&self.address, |(host, _)| host)
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
@@ -84,7 +121,7 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.target)
+        write!(f, "{}://{}{}", self.scheme_name(), self.authority, self.target)
     }
 }
 
@@ -95,15 +132,14 @@ impl FromStr for Url {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(format!("a URL begins with a scheme: tcp://{text} or http://{text}"));
         };
-        for (secure, plain) in [("https", "http"), ("wss", "ws")] {
-            if scheme.eq_ignore_ascii_case(secure) {
-                return Err(format!("{secure} is not spoken yet, there is no TLS; {plain} is"));
-            }
-        }
-        let Some(&scheme) = Scheme::ALL.iter().find(|known| known.name().eq_ignore_ascii_case(scheme)) else {
-            let known: Vec<_> = Scheme::ALL.iter().map(|known| known.name()).collect();
+        let ways = || Scheme::ALL.iter().flat_map(|known| [(*known, false), (*known, true)]);
+        let is_meant =
+            |(known, is_secure): &(Scheme, bool)| known.named(*is_secure).eq_ignore_ascii_case(scheme);
+        let Some((scheme, is_secure)) = ways().find(is_meant) else {
+            let known: Vec<_> = ways().map(|(known, is_secure)| known.named(is_secure)).collect();
             return Err(format!("no such scheme: {scheme}; there are {}", known.join(", ")));
         };
+        let default = scheme.port(is_secure);
         let (authority, target) = match scheme {
             Scheme::Tcp => (rest.strip_suffix('/').unwrap_or(rest), String::new()),
             Scheme::Ws | Scheme::Http => {
@@ -111,11 +147,11 @@ impl FromStr for Url {
                 (authority, self::target(target)?)
             }
         };
-        let form = || format!("not of the form {}", scheme.form());
+        let form = || format!("not of the form {}://{}", scheme.named(is_secure), scheme.form());
         if authority.contains('@') {
             return Err(format!("{}; names and passwords do not stand in it", form()));
         }
-        let (host, port) = match (authority.rsplit_once(':'), scheme.port()) {
+        let (host, port) = match (authority.rsplit_once(':'), default) {
             (Some((host, "")), Some(default)) => (host, Port::Default(default)),
             // The last colon may be one of the address.
             (Some((_, end)), Some(default)) if end.ends_with(']') => (authority, Port::Default(default)),
@@ -129,14 +165,14 @@ impl FromStr for Url {
             return Err(form());
         }
         if bracketed.is_none() && host.contains(':') {
-            return Err(format!("an IPv6 address is in brackets: {}://[::1]:7000", scheme.name()));
+            return Err(format!("an IPv6 address is in brackets: {}://[::1]:7000", scheme.named(is_secure)));
         }
         let port = port.number()?;
-        let authority = match scheme.port() == Some(port) {
+        let authority = match default == Some(port) {
             true => host.to_owned(),
             false => format!("{host}:{port}"),
         };
-        Ok(Self { scheme, address: format!("{host}:{port}"), authority, target })
+        Ok(Self { scheme, is_secure, address: format!("{host}:{port}"), authority, target })
     }
 }
 
@@ -208,6 +244,21 @@ mod tests {
     }
 
     #[test]
+    fn what_tls_secures_has_schemes_and_ports_of_its_own() {
+        for (text, address, authority, plain) in [
+            ("tls://a:7443", "a:7443", "a:7443", "tcp"),
+            ("https://a", "a:443", "a", "http"),
+            ("HTTPS://a:443/", "a:443", "a", "http"),
+            ("https://[::1]:80/", "[::1]:80", "[::1]:80", "http"),
+            ("wss://a/chat", "a:443", "a", "ws"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!((url.address(), url.authority(), url.scheme().name()), (address, authority, plain));
+            assert!(url.is_secure() && url.to_string().starts_with(url.scheme().secured()), "{url}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named() {
         for (text, named) in [
             ("127.0.0.1:7000", "tcp://127.0.0.1:7000"),
@@ -218,8 +269,8 @@ mod tests {
             ("tcp://::1:7000", "brackets"),
             ("tcp://a:0", "65535"),
             ("tcp://a:70000", "\"70000\""),
-            ("https://a/", "http is"),
-            ("wss://a/", "ws is"),
+            ("tls://a", "tls://HOST:PORT"),
+            ("https://", "https://HOST"),
             ("ws://", "ws://HOST"),
             ("ws://name:word@a/", "passwords"),
             ("http://", "http://HOST"),

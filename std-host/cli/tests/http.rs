@@ -32,7 +32,7 @@ mod serve {
     #[test]
     fn both_services_are_told_and_curl_and_connect_get_the_same() {
         let serving = Serving::start(&[]);
-        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 2);
+        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 4);
         assert_eq!(serving.endpoint("http")["application"], "demo");
         let url = serving.http("plaintext");
         assert_eq!(text(&connect(&[&url])), "Hello, World!");
@@ -54,11 +54,11 @@ mod serve {
 
     #[test]
     fn a_service_can_be_left_out_but_not_both() {
-        let serving = Serving::start(&["--no-tcp"]);
+        let serving = Serving::start(&["--no-tcp", "--no-tls"]);
         assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 1);
         assert_eq!(text(&connect(&[&serving.http("plaintext")])), "Hello, World!");
         let serving = Serving::start(&["--no-http"]);
-        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 1);
+        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 2);
         assert_eq!(text(&run(&["connect", serving.url()], "a\n")), "a\n");
         for args in [
             &["serve", "--no-tcp", "--no-http"][..],
@@ -66,6 +66,9 @@ mod serve {
             &["serve", "--no-tcp", "--tcp", "0"],
             &["serve", "--no-http", "--files", "."],
             &["serve", "--http", "70000"],
+            &["serve", "--no-tls", "--https", "0"],
+            &["serve", "--cert", "a.pem"],
+            &["serve", "--tcp", "0", "--http", "0", "--cert", "/no/such/file", "--key", "/no/such/file"],
         ] {
             assert_eq!(netloom(args).output().unwrap().status.code(), Some(2), "{args:?}");
         }
@@ -313,7 +316,7 @@ mod request {
     #[test]
     fn what_does_not_go_together_is_not_begun_with() {
         for args in [
-            &["connect", "https://a/"][..],
+            &["connect", "http://a/", "--insecure"][..],
             &["connect", "http://a/", "--lines"],
             &["connect", "tcp://a:1", "-d", "x"],
             &["connect", "tcp://a:1", "-H", "a: b"],

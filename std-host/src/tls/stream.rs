@@ -222,8 +222,12 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         let told = self.failed.is_some();
         let failed = self.fail(code_of(&error));
         if !told {
-            // The alert is queued, and comes before the error is told again.
-            while let Ok((_, Turn::Again)) = self.turn(&mut [], Wish::Nothing, cx) {}
+            // The alert is queued. No turn more than that: rustls would look at what is wrong a second time, and panic.
+            while self.side.common().wants_write() {
+                if !matches!(self.turn(&mut [], Wish::Nothing, cx), Ok((_, Turn::Again))) {
+                    break;
+                }
+            }
             self.reason = Some(error);
         }
         // Whether it leaves is for the stream to tell; the error stands.

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use netloom::{ClientSession, Code, Framing};
-use tokio::net::TcpStream;
+use netloom::{ClientSession, Code, Framing, Heap, Stream};
 
 use super::load::{self, Answered, Job};
 use super::message::Message;
@@ -17,7 +16,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, number: usize, size: usize, job: Job) -> Self {
+    pub(super) fn new(stream: Stream<Heap>, number: usize, size: usize, job: Job) -> Self {
         let unit = size.saturating_add(64);
         let first = unit.saturating_mul(usize::try_from(job.in_flight).unwrap_or(usize::MAX));
         let session = load::session(stream, Framing::new(), first, unit, size);

@@ -3,17 +3,15 @@
 //! Requests are the same bytes each time, and so pipelined without waiting (RFC 9112, 9.3.2). A connection that the
 //! server ends in order is made again, and what was not answered is asked again.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netloom::core::{Limits, Outbox, Step};
 use netloom::http::{ClientEvent, ClientFound, ClientMessage, Content, Http1Client, RequestOut};
-use netloom::{ClientSession, Code, Codec, Result};
-use tokio::net::TcpStream;
+use netloom::{ClientSession, Code, Codec, Heap, Result, Stream};
 use tokio::time::timeout;
 
-use super::load::{self, Answered, Job};
+use super::load::{self, Answered, Job, Target};
 use crate::exit::Failure;
 use crate::request::{FORM, RequestArgs};
 use crate::url::Url;
@@ -256,8 +254,8 @@ impl Answer {
 
 /// Asks until it is over, or says why it could not.
 pub(super) async fn run(
-    mut stream: TcpStream,
-    address: SocketAddr,
+    mut stream: Stream<Heap>,
+    target: Target,
     question: Arc<Question>,
     job: Job,
 ) -> Result<(), String> {
@@ -276,9 +274,9 @@ pub(super) async fn run(
         if connection.job.is_late(connection.now, connection.answered) {
             return Ok(());
         }
-        let connecting = timeout(RECONNECT, TcpStream::connect(address)).await;
+        let connecting = timeout(RECONNECT, target.connect()).await;
         let connected = connecting.map_err(|_| format!("no connection within {RECONNECT:?}"))?;
-        stream = connected.map_err(|error| format!("cannot connect again: {error}"))?;
+        stream = connected.map_err(|error| format!("again: {error}"))?;
         connection.job.reconnected();
     }
 }
@@ -300,7 +298,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn talk(&mut self, stream: TcpStream) -> Result<Over> {
+    async fn talk(&mut self, stream: Stream<Heap>) -> Result<Over> {
         let (question, in_flight) = (self.question.clone(), self.job.in_flight);
         let request = &*question.bytes;
         let first = request.len().saturating_mul(usize::try_from(in_flight).unwrap_or(usize::MAX));

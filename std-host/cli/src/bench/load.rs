@@ -13,7 +13,8 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use netloom::{ClientSession, Codec, Heap, Options, Session, Tcp, Timeouts, TokioClock};
+use netloom::tls::TlsClient;
+use netloom::{ClientSession, Codec, Heap, Options, Session, Stream, Tcp, Timeouts, TokioClock};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -137,9 +138,32 @@ pub(super) enum Work {
 /// What a connection does until its end, or why that came early.
 type LocalBoxFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    /// How connections to it are secured, and by what name.
+    pub(super) secured: Option<(TlsClient, String)>,
+}
+
+/// Bytes of TLS's records that a connection has room for.
+const RECORDS: usize = 20 * 1024;
+
+impl Target {
+    /// A connection, secured if it is to be.
+    pub(super) async fn connect(&self) -> Result<Stream<Heap>, String> {
+        let stream = TcpStream::connect(self.address).await;
+        let tcp = Tcp::new(stream.map_err(|error| format!("cannot connect: {error}"))?);
+        let Some((tls, host)) = &self.secured else { return Ok(tcp.into()) };
+        let records = || Heap::new(RECORDS, 4 * RECORDS);
+        let secured = tls.connect(tcp, host, (records(), records())).await;
+        secured.map(Stream::from).map_err(|error| format!("no TLS: {error}"))
+    }
+}
+
 /// What a thread is to do.
 pub(super) struct Load {
-    pub(super) address: SocketAddr,
+    pub(super) target: Target,
     /// Its connections.
     pub(super) numbers: StepBy<Range<usize>>,
     pub(super) in_flight: usize,
@@ -177,7 +201,7 @@ impl Load {
     }
 
     /// A number of connections at a time, for at most the time there is for it.
-    async fn connect(&self) -> (Vec<(usize, TcpStream)>, Option<String>) {
+    async fn connect(&self) -> (Vec<(usize, Stream<Heap>)>, Option<String>) {
         let (mut made, mut why) = (Vec::new(), None);
         let mut attempts = JoinSet::new();
         let mut numbers = self.numbers.clone();
@@ -186,8 +210,8 @@ impl Load {
                 while attempts.len() < CONNECTING
                     && let Some(number) = numbers.next()
                 {
-                    let address = self.address;
-                    attempts.spawn_local(async move { (number, TcpStream::connect(address).await) });
+                    let target = self.target.clone();
+                    attempts.spawn_local(async move { (number, target.connect().await) });
                 }
                 match attempts.join_next().await {
                     None => return,
@@ -196,7 +220,7 @@ impl Load {
                         made.push((number, stream));
                     }
                     Some(Ok((_, Err(error)))) => {
-                        why.get_or_insert_with(|| format!("cannot connect: {error}"));
+                        why.get_or_insert(error);
                     }
                     Some(Err(error)) => {
                         why.get_or_insert_with(|| error.to_string());
@@ -210,7 +234,7 @@ impl Load {
         (made, why)
     }
 
-    async fn work(&self, streams: Vec<(usize, TcpStream)>, span: Span, tally: &Rc<RefCell<Tally>>) {
+    async fn work(&self, streams: Vec<(usize, Stream<Heap>)>, span: Span, tally: &Rc<RefCell<Tally>>) {
         let mut running = JoinSet::new();
         for (number, stream) in streams {
             let job = Job {
@@ -227,7 +251,9 @@ impl Load {
                     let endpoint = endpoint.clone();
                     Box::pin(async move { websocket::run(stream, number, &endpoint, job).await })
                 }
-                Work::Http(question) => Box::pin(http::run(stream, self.address, question.clone(), job)),
+                Work::Http(question) => {
+                    Box::pin(http::run(stream, self.target.clone(), question.clone(), job))
+                }
             };
             running.spawn_local(async move {
                 if let Err(why) = work.await {
@@ -311,7 +337,7 @@ pub(super) struct Answered {
 /// A session as [`Connector`](netloom::Connector) makes them, but with queues for what is in flight and no more:
 /// `first` bytes to begin with, and room for one `unit`.
 pub(super) fn session<C: Codec>(
-    stream: TcpStream,
+    stream: Stream<Heap>,
     codec: C,
     first: usize,
     unit: usize,
@@ -322,7 +348,7 @@ pub(super) fn session<C: Codec>(
 
 /// The same for a codec that encodes what is sent.
 pub(super) fn session_of<C: Codec>(
-    stream: TcpStream,
+    stream: Stream<Heap>,
     codec: C,
     first: usize,
     unit: usize,
@@ -334,5 +360,5 @@ pub(super) fn session_of<C: Codec>(
     let timeouts = Timeouts { idle: Duration::MAX, closing: Duration::from_secs(1), ..Timeouts::DEFAULT };
     let options = Options { message_max: message_max.max(QUEUE.0), timeouts, ..Options::DEFAULT };
     let clock = TokioClock::new(TokioInstant::now());
-    Session::open(Tcp::new(stream).into(), codec, (queue(), queue()), clock, options)
+    Session::open(stream, codec, (queue(), queue()), clock, options)
 }

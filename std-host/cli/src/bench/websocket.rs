@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::Instant;
 
 use netloom::http::{Http1Client, Response};
+use netloom::tls::TlsClient;
 use netloom::websocket::{self, Connect, Event, Frame, Frames, Kind, Masked, agreed, key_of, masked};
-use netloom::{ClientSession, Code};
-use tokio::net::TcpStream;
+use netloom::{ClientSession, Code, Heap, Stream};
 
 use super::load::{self, Answered, Job};
 use super::message::Message;
@@ -40,8 +40,12 @@ impl Endpoint {
         &self,
         url: &Url,
         timeout: std::time::Duration,
+        tls: Option<&TlsClient>,
     ) -> Result<websocket::Connected, Failure> {
         let mut connector = websocket::Connector::new().timeout(timeout).handshake_timeout(timeout);
+        if let Some(tls) = tls {
+            connector = connector.tls(tls.clone());
+        }
         for field in &self.fields {
             connector = connector.header(&*field.name, &*field.value);
         }
@@ -66,7 +70,7 @@ impl Endpoint {
 
 /// One connection: as many messages in flight as it may have.
 pub(super) async fn run(
-    stream: TcpStream,
+    stream: Stream<Heap>,
     number: usize,
     endpoint: &Endpoint,
     job: Job,

@@ -15,10 +15,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use netloom::http::{Body, Client, RequestBody};
 use tokio::sync::mpsc;
 
+use super::Args;
 use crate::exit::Failure;
 use crate::request::{self, Data, FORM, HTTP, RequestArgs};
 use crate::units;
-use crate::url::Url;
 
 #[derive(clap::Args)]
 pub(super) struct HttpArgs {
@@ -86,14 +86,19 @@ impl HttpArgs {
 const SILENCE: Duration = Duration::from_secs(86_400);
 
 /// Asks, and writes what is answered.
-pub(super) async fn fetch(args: &HttpArgs, url: &Url, connecting: Duration) -> Result<(), Failure> {
-    let client = Client::builder()
-        .connect_timeout(connecting)
+pub(super) async fn fetch(all: &Args) -> Result<(), Failure> {
+    let (args, url) = (&all.http, &all.url);
+    let mut client = Client::builder()
+        .connect_timeout(all.timeout)
         .head_timeout(SILENCE)
         .body_timeout(SILENCE)
         .redirects(args.redirects())
-        .decode(args.compressed)
-        .build();
+        .decode(args.compressed);
+    // Also where the URL is not: it may redirect to one that is.
+    if let Some(tls) = all.tls.client(url)? {
+        client = client.tls(tls);
+    }
+    let client = client.build();
     let method = Method::from_bytes(args.method().as_bytes());
     let method = method.map_err(|error| Failure::usage(error.to_string()))?;
     let mut request = client.method(method, &url.to_string());

@@ -74,6 +74,9 @@ async fn connect(args: &Args) -> Result<Connected, Failure> {
         .message_max(args.max_message)
         .protocols(protocols.leak())
         .redirects(args.http.redirects());
+    if let Some(tls) = args.tls.client(&args.url)? {
+        connector = connector.tls(tls);
+    }
     if let Some(origin) = &args.websocket.origin {
         connector = connector.origin(origin);
     }
