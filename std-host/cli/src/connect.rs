@@ -97,7 +97,7 @@ impl Args {
             }
             Scheme::Ws if codec => Err(Failure::usage("--framed and --lines are for tcp://")),
             Scheme::Tcp | Scheme::Http if self.websocket.is_given() => {
-                Err(Failure::usage("--binary, --subprotocol and --origin are for ws://"))
+                Err(Failure::usage("--binary, --subprotocol, --origin and --deflate are for ws://"))
             }
             Scheme::Tcp if self.http.is_given() => {
                 Err(Failure::usage("an option is for http:// only; --help says which are"))

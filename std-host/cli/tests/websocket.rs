@@ -2,11 +2,14 @@
 
 mod program;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use program::{Serving, json, netloom, one_line, run, text};
+use program::{Serving, json, netloom, one_line, run, server, text};
 
 fn ws(serving: &Serving, path: &str) -> String {
     serving.http(path).replacen("http:", "ws:", 1)
@@ -35,6 +38,38 @@ fn more_than_all_queues_hold_goes_through_both_ways() {
     assert_eq!(text(&run(&["connect", &ws(&serving, "ws")], &*long)), long + "\n");
 }
 
+/// Hands one connection through to `to`; afterwards `count` tells the bytes of the client's and of the server's.
+fn counted(to: SocketAddr) -> (String, mpsc::Receiver<(u64, u64)>) {
+    let (counted, count) = mpsc::channel();
+    let url = server(move |mut client| {
+        let mut server = TcpStream::connect(to)?;
+        let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+        let asking = thread::spawn(move || {
+            let n = io::copy(&mut from_client, &mut to_server);
+            _ = to_server.shutdown(Shutdown::Write);
+            n
+        });
+        let answered = io::copy(&mut server, &mut client)?;
+        client.shutdown(Shutdown::Write)?;
+        let asked = asking.join().map_err(|_| io::ErrorKind::Other)??;
+        counted.send((asked, answered)).map_err(io::Error::other)
+    });
+    (url.replacen("tcp:", "ws:", 1) + "/ws", count)
+}
+
+#[test]
+fn deflate_compresses_both_ways() {
+    let serving = Serving::start(&[]);
+    let to = serving.http("").strip_prefix("http://").and_then(|url| url.strip_suffix('/')?.parse().ok());
+    let input = "the same again, ".repeat(1000) + "\n" + &"ü".repeat(9000) + "\nshort\n";
+    for (more, few) in [(&[][..], false), (&["--deflate"], true)] {
+        let (url, count) = counted(to.unwrap());
+        assert_eq!(text(&run(&[&["connect", &url], more].concat(), &*input)), input);
+        let (asked, answered) = count.recv().unwrap();
+        assert_eq!((asked < 2000, answered < 2000), (few, few), "{asked} {answered}");
+    }
+}
+
 #[test]
 fn a_refusal_is_one_line_with_the_way_out() {
     let serving = Serving::start(&[]);
@@ -53,8 +88,10 @@ fn a_refusal_is_one_line_with_the_way_out() {
     for more in [&["--lines"][..], &["-I"], &["-d", "x"], &["-X", "PUT"]] {
         refused("ws", more, 2);
     }
-    let line = one_line(&run(&["connect", serving.url(), "--binary"], ""), 2);
-    assert!(line.contains("for ws://"), "{line}");
+    for option in ["--binary", "--deflate"] {
+        let line = one_line(&run(&["connect", serving.url(), option], ""), 2);
+        assert!(line.contains("for ws://"), "{line}");
+    }
 }
 
 #[test]
@@ -187,6 +224,11 @@ fn our_client_talks_with_a_server_in_python() {
     let output = run(&["connect", &python.url], format!("hello\n\n{long}"));
     assert_eq!(text(&output), format!("hello\n\n{long}\n"));
     assert_eq!(python.closed_with(), "1000");
+    let named = "async for message in socket:\n  \
+                 await socket.send(message + ' ' + socket.protocol.extensions[0].name)";
+    let Some(python) = Python::serving(named) else { return };
+    let output = run(&["connect", &python.url, "--deflate"], &*long);
+    assert_eq!(text(&output), long + " permessage-deflate\n");
     let closing = "await socket.send('bye')\nawait socket.close(4001, 'enough')";
     let Some(python) = Python::serving(closing) else { return };
     let output = run(&["connect", &python.url, "--until-quiet", "--wait", "60"], "");

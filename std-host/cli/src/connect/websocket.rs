@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use netloom::websocket::{self, Connected, Message, close};
+use netloom::websocket::{self, Connected, DeflateOptions, Message, close};
 use netloom::{CloseReason, Code, Result, Timeouts};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -28,12 +28,15 @@ pub(super) struct WebSocketArgs {
     /// The page's origin, as browsers say it.
     #[arg(long, value_name = "ORIGIN", help_heading = WEBSOCKET)]
     origin: Option<String>,
+    /// Messages of 128 bytes and more are compressed, if the server agrees (permessage-deflate).
+    #[arg(long, help_heading = WEBSOCKET)]
+    deflate: bool,
 }
 
 impl WebSocketArgs {
     /// Whether something is asked that only WebSocket knows.
     pub(super) fn is_given(&self) -> bool {
-        self.binary || !self.subprotocol.is_empty() || self.origin.is_some()
+        self.binary || !self.subprotocol.is_empty() || self.origin.is_some() || self.deflate
     }
 }
 
@@ -73,7 +76,8 @@ async fn connect(args: &Args) -> Result<Connected, Failure> {
         .timeouts(timeouts)
         .message_max(args.max_message)
         .protocols(protocols.leak())
-        .redirects(args.http.redirects());
+        .redirects(args.http.redirects())
+        .deflate(args.websocket.deflate.then(DeflateOptions::new));
     if let Some(tls) = args.tls.client(&args.url)? {
         connector = connector.tls(tls);
     }
