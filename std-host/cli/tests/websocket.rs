@@ -188,7 +188,8 @@ async def handler(socket):
     {body}
     print(socket.close_code, flush=True)
 async def main():
-    async with serve(handler, "127.0.0.1", 0, max_size=2**22) as server:
+    last = lambda connection, offered: offered[-1] if offered else None
+    async with serve(handler, "127.0.0.1", 0, max_size=2**22, select_subprotocol=last) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 asyncio.run(main())
@@ -238,6 +239,18 @@ fn our_client_talks_with_a_server_in_python() {
 }
 
 #[test]
+fn what_the_handshake_is_to_say_arrives() {
+    let asked = "said = socket.request\n\
+                 await socket.send(f'{said.path} {socket.subprotocol} {said.headers[\"origin\"]} {said.headers[\"x-a\"]}')";
+    let Some(python) = Python::serving(asked) else { return };
+    let options = ["--subprotocol", "chat.v1", "--subprotocol", "chat.v2", "--origin", "https://a.example"];
+    let more = ["-H", "X-A: b c", "--until-quiet", "--wait", "60"];
+    let output = run(&[&["connect", &python.url], &options[..], &more].concat(), "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "/a?b=c chat.v2 https://a.example b c\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn a_server_that_closes_in_order_is_no_failure() {
     let Some(python) = Python::serving("await socket.send('bye')") else { return };
     let begun = Instant::now();
@@ -253,8 +266,8 @@ fn a_client_in_python_talks_with_our_server() {
     let program = r#"
 import asyncio, sys
 from websockets.asyncio.client import connect
-async def main():
-    async with connect(sys.argv[1], max_size=2**22, compression=None) as socket:
+async def main(compression):
+    async with connect(sys.argv[1], max_size=2**22, compression=compression) as socket:
         for length in [0, 1, 125, 126, 65535, 65536, 1 << 20]:
             for message in ["x" * length, bytes(i * 31 % 256 for i in range(length))]:
                 await socket.send(message)
@@ -262,12 +275,14 @@ async def main():
         await socket.send(iter(["in ", "", "fragments"]))
         await (await socket.ping())
         assert await socket.recv() == "in fragments"
-    print(socket.close_code, socket.latency >= 0)
-asyncio.run(main())
+    names = [extension.name for extension in socket.protocol.extensions]
+    print(socket.close_code, socket.latency >= 0, names)
+for compression in [None, "deflate"]:
+    asyncio.run(main(compression))
 "#;
     let Some(mut child) = python(program, Some(&ws(&serving, "ws"))) else { return };
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(child.wait().unwrap().success());
-    assert_eq!(said, "1000 True\n");
+    assert_eq!(said, "1000 True []\n1000 True ['permessage-deflate']\n");
 }
