@@ -94,6 +94,7 @@ pub use part::PartHead;
 pub use problem::Problem;
 pub use reply::{Coder, Coding, Exchange, Reply, Sent, Stream};
 pub use representation::{Representation, Selection, Source};
+pub(crate) use request::Handshaking;
 pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Whole};
 pub use router::Allow;
 #[doc(hidden)]

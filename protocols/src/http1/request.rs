@@ -80,6 +80,34 @@ pub struct Request<'a> {
     coder: Option<&'a mut (dyn Coder + 'a)>,
 }
 
+/// What is left of a [`Request`] while it becomes a WebSocket.
+pub(crate) struct Handshaking<'a> {
+    link: &'a mut (dyn Link<Http1> + 'a),
+    watch: &'a mut Watch,
+    fields: &'a (dyn ToFields + 'a),
+}
+
+impl<'a> Handshaking<'a> {
+    /// The request.
+    pub(crate) fn request(&mut self) -> Request<'_> {
+        let method = self.link.outlet().state().request().method;
+        Request {
+            link: &mut *self.link,
+            watch: &mut *self.watch,
+            method,
+            pattern: "",
+            route: (0, 0),
+            fields: self.fields,
+            coder: None,
+        }
+    }
+
+    /// What the WebSocket is on.
+    pub(crate) fn into_link(self) -> (&'a mut (dyn Link<Http1> + 'a), super::Sent) {
+        (self.link, super::Sent::proof())
+    }
+}
+
 /// A body taken whole, and what goes with it.
 pub struct Whole<'a> {
     /// The request's head.
@@ -237,9 +265,9 @@ impl<'a> Request<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// What is left of a request that [became frames](Self::poll_become_frames).
-    pub(crate) fn into_link(self) -> (&'a mut (dyn Link<Http1> + 'a), super::Sent) {
-        (self.link, super::Sent::proof())
+    /// What it takes to go on in WebSocket frames.
+    pub(crate) fn begin_handshake(self) -> Handshaking<'a> {
+        Handshaking { link: self.link, watch: self.watch, fields: self.fields }
     }
 
     /// Answers 101.
@@ -362,9 +390,12 @@ impl<'a> Request<'a> {
 
     /// The same request, its answers to be encoded by `coder` as far as the coder likes.
     #[must_use]
-    pub fn coded(mut self, coder: &'a mut (dyn Coder + 'a)) -> Self {
-        self.coder = Some(coder);
-        self
+    pub fn coded<'b>(self, coder: &'b mut (dyn Coder + 'b)) -> Request<'b>
+    where
+        'a: 'b,
+    {
+        let Self { link, watch, method, pattern, route, fields, .. } = self;
+        Request { link, watch, method, pattern, route, fields, coder: Some(coder) }
     }
 
     /// What compresses the messages of the WebSocket that this becomes, if middleware has brought it.

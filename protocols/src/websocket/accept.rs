@@ -1,5 +1,6 @@
 //! The server's side of the handshake (RFC 6455, 4.2).
 
+use core::borrow::Borrow;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, ready};
 
@@ -8,7 +9,7 @@ use netloom_core::Result;
 use super::carrier::Upgraded;
 use super::handshake::{accept_for, elements, is_key};
 use super::socket::{Socket, WebSocket};
-use crate::http1::{FieldWriter, Head, Method, Request, Sent, ToFields, Version, status};
+use crate::http1::{FieldWriter, Handshaking, Head, Method, Request, Sent, ToFields, Version, status};
 
 /// Makes a WebSocket of a request, with the defaults of [`Accept`].
 ///
@@ -29,7 +30,7 @@ use crate::http1::{FieldWriter, Head, Method, Request, Sent, ToFields, Version, 
 /// # Errors
 /// As for [`Accept::accept`].
 pub fn accept<'a>(request: Request<'a>) -> impl Future<Output = Result<(WebSocket<'a>, Sent)>> + use<'a> {
-    Accept::new().accept(request)
+    handshake(request, &const { Accept::new() })
 }
 
 /// What a server takes of a handshake.
@@ -94,16 +95,7 @@ impl<'o> Accept<'o> {
         self,
         request: Request<'a>,
     ) -> impl Future<Output = Result<(WebSocket<'a>, Sent)>> + use<'a, 'o> {
-        // By hand: a connection keeps as much room for as long as it lasts as its handshake takes.
-        let mut handshake = Some(Handshake::new(request, self));
-        poll_fn(move |cx| {
-            let under_way = handshake.as_mut().expect("it is not asked again once it is over");
-            let protocol = ready!(under_way.poll(&self, cx))?;
-            match handshake.take() {
-                Some(over) => Poll::Ready(Ok(over.into_socket(protocol))),
-                None => Poll::Pending,
-            }
-        })
+        handshake(request, self)
     }
 
     /// What the key is answered with, if everything is in order.
@@ -151,9 +143,26 @@ impl Default for Accept<'_> {
     }
 }
 
+/// Answers a request as `accept` says, which is a reference where that is known beforehand.
+fn handshake<'a, 'o, A: Borrow<Accept<'o>>>(
+    request: Request<'a>,
+    accept: A,
+) -> impl Future<Output = Result<(WebSocket<'a>, Sent)>> + use<'a, 'o, A> {
+    // By hand: a connection keeps as much room for as long as it lasts as its handshake takes.
+    let mut handshake = Some(Handshake::new(request, accept.borrow()));
+    poll_fn(move |cx| {
+        let under_way = handshake.as_mut().expect("it is not asked again once it is over");
+        let protocol = ready!(under_way.poll(accept.borrow(), cx))?;
+        match handshake.take() {
+            Some(over) => Poll::Ready(Ok(over.into_socket(protocol))),
+            None => Poll::Pending,
+        }
+    })
+}
+
 /// A request that is being answered.
 struct Handshake<'a> {
-    request: Request<'a>,
+    request: Handshaking<'a>,
     #[cfg(feature = "deflate")]
     compression: Option<&'a mut (dyn super::Compression + 'a)>,
     agreed: Option<Agreed>,
@@ -167,23 +176,25 @@ type Agreed = ();
 
 impl<'a> Handshake<'a> {
     #[cfg(feature = "deflate")]
-    fn new(mut request: Request<'a>, accept: Accept<'_>) -> Self {
+    fn new(mut request: Request<'a>, accept: &Accept<'_>) -> Self {
         let (compression, agreed) = super::extension::agree(&mut request, accept.uncompressed);
-        Self { request, compression: compression.filter(|_| agreed.is_some()), agreed }
+        let compression = compression.filter(|_| agreed.is_some());
+        Self { request: request.begin_handshake(), compression, agreed }
     }
 
     #[cfg(not(feature = "deflate"))]
-    fn new(request: Request<'a>, _: Accept<'_>) -> Self {
-        Self { request, agreed: None }
+    fn new(request: Request<'a>, _: &Accept<'_>) -> Self {
+        Self { request: request.begin_handshake(), agreed: None }
     }
 
     /// Answers; which subprotocol was agreed on. What the answer says is found again for each poll, of which there is
     /// hardly ever a second.
     fn poll(&mut self, accept: &Accept<'_>, cx: &mut Context<'_>) -> Poll<Result<Option<&'static str>>> {
-        let head = self.request.head();
+        let mut request = self.request.request();
+        let head = request.head();
         let (key, protocol) = (accept.check(&head)?, accept.choose(&head));
         let answer = Answer { key, protocol, deflate: self.agreed, fields: accept.fields };
-        ready!(self.request.poll_become_frames(&answer, self.agreed.is_some(), cx))?;
+        ready!(request.poll_become_frames(&answer, self.agreed.is_some(), cx))?;
         Poll::Ready(Ok(protocol))
     }
 

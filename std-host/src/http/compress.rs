@@ -113,11 +113,17 @@ impl Compression {
     where
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone,
     {
-        async move |mut request: Request<'_>| {
-            let head = request.head();
-            let encoding = choose_encoding(head.fields().get("accept-encoding"), &OFFERED);
-            let mut compressor = Compressor::new(self, encoding, head.method() == Method::Head);
-            app(request.lend().coded(&mut compressor)).await
+        async move |request: Request<'_>| {
+            // In a block: what was lent once keeps its room in the future until it goes out of scope.
+            let (request, encoding, is_head) = {
+                let mut request = request;
+                let head = request.head();
+                let encoding = choose_encoding(head.fields().get("accept-encoding"), &OFFERED);
+                let is_head = head.method() == Method::Head;
+                (request, encoding, is_head)
+            };
+            let mut compressor = Compressor::new(&self, encoding, is_head);
+            app(request.coded(&mut compressor)).await
         }
     }
 }
@@ -129,8 +135,8 @@ impl Default for Compression {
 }
 
 /// One request's coder. It holds nothing until an answer is to be encoded.
-struct Compressor {
-    options: Compression,
+struct Compressor<'a> {
+    options: &'a Compression,
     /// What the client likes best.
     encoding: Option<Encoding>,
     /// Nothing of a streamed body will be sent.
@@ -138,16 +144,16 @@ struct Compressor {
     fields: Lines,
     encoded: Vec<u8>,
     engine: Option<Box<Engine>>,
-    websocket: Option<Deflation>,
+    /// Once a request has become a WebSocket.
+    websocket: Option<Box<Deflation>>,
     /// Bytes that were announced and have not come.
     left: Option<u64>,
 }
 
-impl Compressor {
-    fn new(options: Compression, encoding: Option<Encoding>, is_head: bool) -> Self {
+impl<'a> Compressor<'a> {
+    fn new(options: &'a Compression, encoding: Option<Encoding>, is_head: bool) -> Self {
         let fields = Lines(Vec::new());
-        let websocket = options.websocket.map(Deflation::new);
-        Self { options, encoding, is_head, fields, encoded: Vec::new(), engine: None, websocket, left: None }
+        Self { options, encoding, is_head, fields, encoded: Vec::new(), engine: None, websocket: None, left: None }
     }
 
     /// Whether content behind this head may be encoded. Its fields are then in `fields`.
@@ -176,7 +182,7 @@ impl Compressor {
     }
 }
 
-impl Coder for Compressor {
+impl Coder for Compressor<'_> {
     fn whole(&mut self, head: &Answer<'_>, content: Content<'_>) -> Result<Coding> {
         let length = match content {
             Content::Bytes(bytes) => Some(bytes.len() as u64),
@@ -258,7 +264,8 @@ impl Coder for Compressor {
     }
 
     fn websocket(&mut self) -> Option<&mut dyn websocket::Compression> {
-        Some(self.websocket.as_mut()?)
+        let options = self.options.websocket?;
+        Some(&mut **self.websocket.get_or_insert_with(|| Box::new(Deflation::new(options))))
     }
 
     fn encoded(&self) -> &[u8] {
@@ -432,11 +439,11 @@ mod tests {
         Answer { content_type: "text/plain", fields, ..Answer::new(200) }
     }
 
-    fn compressor(encoding: impl Into<Option<Encoding>>) -> Compressor {
-        Compressor::new(Compression::new(), encoding.into(), false)
+    fn compressor(encoding: impl Into<Option<Encoding>>) -> Compressor<'static> {
+        Compressor::new(&const { Compression::new() }, encoding.into(), false)
     }
 
-    fn lines(compressor: &Compressor) -> &str {
+    fn lines<'a>(compressor: &'a Compressor<'_>) -> &'a str {
         str::from_utf8(&compressor.fields.0).unwrap()
     }
 
