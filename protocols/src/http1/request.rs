@@ -25,7 +25,7 @@ pub const BODY_RATE_MIN: u64 = 240;
 /// For how long a body may come as slowly as it likes.
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
 
-/// Sees to it that a body is neither too long nor too slow.
+/// Sees to it that a body is neither too long nor too slow, and knows what the request is taken for.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     /// Since when the body is waited for; `NEVER` while it need not be.
@@ -35,11 +35,13 @@ pub(super) struct Watch {
     came: u64,
     /// Most bytes of body that may come: see [`Request::limit_body`].
     max: u64,
+    /// The route's. Here rather than in each request, of which every layer has one.
+    pattern: &'static str,
 }
 
 impl Watch {
     pub(super) const fn new() -> Self {
-        Self { since: Instant::NEVER, waited: 0, came: 0, max: u64::MAX }
+        Self { since: Instant::NEVER, waited: 0, came: 0, max: u64::MAX, pattern: "" }
     }
 
     /// Whether `more` bytes behind those that came are within the limit.
@@ -72,7 +74,6 @@ pub struct Request<'a> {
     link: &'a mut (dyn Link<Http1> + 'a),
     watch: &'a mut Watch,
     method: Method,
-    pattern: &'a str,
     /// Where in the head the path lies that routes go by: behind what a [mount](crate::routes) has matched.
     route: (u16, u16),
     /// Fields that every answer gets.
@@ -95,7 +96,6 @@ impl<'a> Handshaking<'a> {
             link: &mut *self.link,
             watch: &mut *self.watch,
             method,
-            pattern: "",
             route: (0, 0),
             fields: self.fields,
             coder: None,
@@ -124,7 +124,7 @@ impl<'a> Request<'a> {
     pub(super) fn new<P: Platform>(session: &'a mut Session<P, Http1>, watch: &'a mut Watch) -> Self {
         let head = *session.codec().request();
         let route = head.path_range(session.held());
-        Self { link: session, watch, method: head.method, pattern: "", route, fields: &(), coder: None }
+        Self { link: session, watch, method: head.method, route, fields: &(), coder: None }
     }
 
     /// The head, to look at.
@@ -132,7 +132,7 @@ impl<'a> Request<'a> {
     pub fn head(&mut self) -> Head<'_> {
         let parts = self.link.parts();
         let head = *parts.outlet.state().request();
-        Head { head, unit: parts.held, pattern: self.pattern, route: self.route }
+        Head { head, unit: parts.held, pattern: self.watch.pattern, route: self.route }
     }
 
     /// The answer. What is not received of the body is thrown away.
@@ -146,7 +146,7 @@ impl<'a> Request<'a> {
         let parts = self.link.parts();
         let head = *parts.outlet.state().request();
         let unit = &*parts.held.split_at_mut(head.size()).0;
-        let head = Head { head, unit, pattern: self.pattern, route: self.route };
+        let head = Head { head, unit, pattern: self.watch.pattern, route: self.route };
         (head, Reply::new(parts.outlet, self.fields, self.coder))
     }
 
@@ -171,7 +171,7 @@ impl<'a> Request<'a> {
         let parts = self.link.parts();
         let head = *parts.outlet.state().request();
         let (unit, body) = parts.held.split_at_mut(head.size());
-        let head = Head { head, unit, pattern: self.pattern, route: self.route };
+        let head = Head { head, unit, pattern: self.watch.pattern, route: self.route };
         Ok(Whole { head, body, reply: Reply::new(parts.outlet, self.fields, self.coder) })
     }
 
@@ -325,7 +325,6 @@ impl<'a> Request<'a> {
             link: &mut *self.link,
             watch: &mut *self.watch,
             method: self.method,
-            pattern: self.pattern,
             route: self.route,
             fields,
             coder: match &mut self.coder {
@@ -394,8 +393,8 @@ impl<'a> Request<'a> {
     where
         'a: 'b,
     {
-        let Self { link, watch, method, pattern, route, fields, .. } = self;
-        Request { link, watch, method, pattern, route, fields, coder: Some(coder) }
+        let Self { link, watch, method, route, fields, .. } = self;
+        Request { link, watch, method, route, fields, coder: Some(coder) }
     }
 
     /// What compresses the messages of the WebSocket that this becomes, if middleware has brought it.
@@ -413,8 +412,8 @@ impl<'a> Request<'a> {
 
     #[doc(hidden)]
     #[must_use]
-    pub fn matched(mut self, pattern: &'static str) -> Self {
-        self.pattern = pattern;
+    pub fn matched(self, pattern: &'static str) -> Self {
+        self.watch.pattern = pattern;
         self
     }
 

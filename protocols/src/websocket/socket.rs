@@ -44,7 +44,7 @@ enum Kept {
     Nothing,
     /// Its first pieces; `skip` bytes of header lie before them.
     Pieces {
-        skip: u32,
+        skip: u16,
     },
     /// All of it, or one that was inflated; it was handed out.
     Lent,
@@ -95,7 +95,7 @@ struct Whole {
     compressed: bool,
     /// In the unit; otherwise behind so many bytes of what is held.
     unit: Option<Found>,
-    skip: u32,
+    skip: u16,
 }
 
 /// The sending half of a [`Socket`], lent beside a message.
@@ -106,11 +106,11 @@ pub struct Peer<'a, S, D: ?Sized = dyn Deflate + 'a> {
 
 /// How far a message has left that could not be queued at once.
 struct Progress {
+    /// Bytes that have not.
+    left: usize,
+    /// They go out from where they lie, behind what is queued. Then they are in one frame.
+    direct: bool,
     compressed: bool,
-    /// Where the fragment begins that is being sent.
-    at: usize,
-    /// Bytes of a large one that go out from where they lie.
-    left: Option<usize>,
 }
 
 /// The [`Peer`] that a [`Socket`] on `C` lends.
@@ -146,7 +146,7 @@ impl<C: Carrier> Socket<C> {
             let Parts { held, unit, speaker, inflate, deflate } = self.carrier.parts();
             let mut bytes: &[u8] = match whole.unit {
                 Some(found) => unit.get(found.start as usize..found.end as usize),
-                None => held.get(whole.skip as usize..),
+                None => held.get(whole.skip.into()..),
             }
             .unwrap_or_default();
             if let (true, Some(inflate)) = (whole.compressed, inflate) {
@@ -284,8 +284,8 @@ impl<C: Carrier> Socket<C> {
             // The header stays before the payload, which is moved by no byte.
             _ => {
                 self.carrier.keep(0..end as usize);
-                whole.skip = start;
-                self.kept = Kept::Pieces { skip: start };
+                whole.skip = start as u16; // a header has 14 bytes at most
+                self.kept = Kept::Pieces { skip: whole.skip };
             }
         }
         piece.last.then(|| {
@@ -380,9 +380,18 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
             None => false,
         };
         let frame = Frame::message(message.kind(), message.as_bytes());
-        match !compressed && self.speaker.queued_already(frame) {
-            true => Ok(None),
-            false => Ok(Some(Progress { compressed, at: 0, left: None })),
+        if !compressed && self.speaker.queued_already(frame) {
+            return Ok(None);
+        }
+        let left = self.payload(message, compressed).len();
+        Ok(Some(Progress { left, direct: false, compressed }))
+    }
+
+    /// What is sent of a message.
+    fn payload<'m>(&'m self, message: Message<'m>, compressed: bool) -> &'m [u8] {
+        match self.deflate.as_deref().filter(|_| compressed) {
+            Some(deflate) => deflate.deflated(),
+            None => message.as_bytes(),
         }
     }
 
@@ -394,27 +403,26 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         let compressed = progress.compressed;
+        let max = self.speaker.payload_max().max(1);
         let payload = match self.deflate.as_deref().filter(|_| compressed) {
             Some(deflate) => deflate.deflated(),
             None => message.as_bytes(),
         };
-        let max = self.speaker.payload_max().max(1);
         loop {
-            let at = progress.at;
-            let end = payload.len().min(at.saturating_add(max));
-            let (first, last) = (at == 0, end == payload.len());
-            let part = payload.get(at..end).unwrap_or_default();
-            let mut rest = progress.left.and_then(|left| part.get(part.len().checked_sub(left)?..));
+            let left = payload.get(payload.len().saturating_sub(progress.left)..).unwrap_or_default();
+            let (first, last) = (left.len() == payload.len(), left.len() <= max);
+            let part = left.get(..max).unwrap_or(left);
+            let mut rest = Some(left).filter(|_| progress.direct);
             let frame = Frame::Data { kind: message.kind(), first, last, compressed, payload: part };
             let sent = self.speaker.poll_send(frame, &mut rest, cx);
-            if sent.is_pending() {
-                progress.left = rest.map(<[u8]>::len);
+            if let (Poll::Pending, Some(rest)) = (&sent, rest) {
+                (progress.left, progress.direct) = (rest.len(), true);
             }
             ready!(sent)?;
             if last {
                 break;
             }
-            (progress.at, progress.left) = (end, None);
+            progress.left -= part.len();
         }
         if compressed && let Some(deflate) = self.deflate.as_deref_mut() {
             deflate.release();

@@ -153,7 +153,16 @@ struct Compressor<'a> {
 impl<'a> Compressor<'a> {
     fn new(options: &'a Compression, encoding: Option<Encoding>, is_head: bool) -> Self {
         let fields = Lines(Vec::new());
-        Self { options, encoding, is_head, fields, encoded: Vec::new(), engine: None, websocket: None, left: None }
+        Self {
+            options,
+            encoding,
+            is_head,
+            fields,
+            encoded: Vec::new(),
+            engine: None,
+            websocket: None,
+            left: None,
+        }
     }
 
     /// Whether content behind this head may be encoded. Its fields are then in `fields`.
