@@ -27,7 +27,7 @@ pub(crate) fn build(image: &Image<'_>, console: Console) -> Result<PathBuf> {
     eprintln!("{}: building for {} with {}", image.name(), board.target, toolchain.name());
     let binary = image.binary();
     let target_folder = target_folder(board)?;
-    let mut cargo = toolchain.cargo_build(&board.target, console);
+    let mut cargo = toolchain.cargo_build(&board.target, &target_folder, console)?;
     cargo.current_dir(&board.folder).arg("--target-dir").arg(&target_folder).args(["--bin", &binary]);
     if let Some((_, app)) = image.app {
         cargo.arg("--no-default-features");
