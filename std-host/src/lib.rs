@@ -34,6 +34,7 @@
 //! | ask a web server | [`http::Client`] |
 //! | speak WebSocket | [`websocket::accept`] in a handler, [`websocket::connect`] |
 //! | connect | [`connect`], [`Connector`] |
+//! | secure all that | `Builder::tls`, `Connector::tls`: the module `tls`, a feature |
 //! | write an application for boards too | a generic `async fn` over [`Session`], as in netloom-core |
 //! | write a protocol | [`Codec`] |
 //!
@@ -81,6 +82,6 @@ pub use tcp::Tcp;
 pub use worker::{ServerPlatform, ServerSession};
 
 /// The examples of the README compile and run.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "self-signed"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
