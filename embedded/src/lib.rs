@@ -45,6 +45,8 @@ mod crowd;
 mod memory;
 mod serve;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use acceptor::{Acceptor, AcceptorOptions};
 pub use client::{Connector, Host};
