@@ -1,5 +1,6 @@
 //! A board's client.
 
+use core::future::Future;
 use core::net::{IpAddr, SocketAddr};
 
 #[cfg(feature = "dns")]
@@ -7,12 +8,16 @@ use embassy_net::dns::DnsQueryType;
 use embassy_net::tcp::{ConnectError, TcpSocket};
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use embassy_time::with_timeout;
-use netloom_core::{Code, Codec, Duration, Error, Options, Result, Session};
+#[cfg(feature = "dns")]
+use netloom_core::Error;
+use netloom_core::{Code, Codec, Duration, Options, Result, Session};
 
 use crate::crowd::BoardClock;
-use crate::memory::ClientMemory;
+use crate::memory::{Buffers, ClientMemory};
 use crate::serve::BoardSession;
 use crate::tcp::Tcp;
+#[cfg(feature = "tls")]
+use crate::tls::{CryptoRngCore, Tls, TlsConfig, TlsMemory, TlsSession};
 
 /// Whom to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,22 +76,60 @@ impl Connector {
         codec: C,
         memory: &'d mut ClientMemory<QUEUE, SOCKET>,
     ) -> Result<BoardSession<'d, C>> {
-        let (queues, (rx, tx)) = memory.split();
-        let mut socket = TcpSocket::new(stack, rx, tx);
+        let (queues, sockets) = memory.split();
+        let socket = self.in_time(connected(stack, host.into(), sockets)).await?;
+        Ok(Session::open(Tcp::new(socket), codec, queues, BoardClock::new(None), self.options))
+    }
+
+    /// Connects to `host` and shakes hands by TLS, both within [`timeout`](Self::timeout).
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect) and of [`Tls::connect`](crate::tls::Tls::connect).
+    #[cfg(feature = "tls")]
+    #[expect(clippy::too_many_arguments, reason = "seven things that are each someone else's")]
+    pub async fn connect_tls<
+        'd,
+        C: Codec,
+        const QUEUE: usize,
+        const SOCKET: usize,
+        const RECORD: usize,
+        const SEND: usize,
+    >(
+        &self,
+        stack: Stack<'d>,
+        host: impl Into<Host<'_>>,
+        codec: C,
+        memory: &'d mut ClientMemory<QUEUE, SOCKET>,
+        config: &TlsConfig<'_>,
+        rng: &mut dyn CryptoRngCore,
+        records: &'d mut TlsMemory<RECORD, SEND>,
+    ) -> Result<TlsSession<'d, C>> {
+        let (queues, sockets) = memory.split();
         let host = host.into();
         let connecting = async {
-            let endpoint = resolve(stack, host).await?;
-            socket.connect(endpoint).await.map_err(|error| match error {
-                ConnectError::ConnectionReset => Error::new(Code::ConnectionRefused),
-                ConnectError::TimedOut => Code::ConnectionTimeout.into(),
-                ConnectError::NoRoute | ConnectError::InvalidState => Code::ConnectionFailed.into(),
-            })
+            let socket = connected(stack, host, sockets).await?;
+            Tls::connect(Tcp::new(socket), config, rng, records).await
         };
+        let tls = self.in_time(connecting).await?;
+        Ok(Session::open(tls, codec, queues, BoardClock::new(None), self.options))
+    }
+
+    async fn in_time<T>(&self, connecting: impl Future<Output = Result<T>>) -> Result<T> {
         // A year is for ever, and does not overflow embassy's clock.
         let timeout = self.timeout.min(Duration::from_secs(365 * 86_400));
         let timeout = embassy_time::Duration::from_millis(timeout.as_millis() as u64);
-        with_timeout(timeout, connecting).await.unwrap_or(Err(Code::ConnectionTimeout.into()))?;
-        Ok(Session::open(Tcp::new(socket), codec, queues, BoardClock::new(None), self.options))
+        with_timeout(timeout, connecting).await.unwrap_or(Err(Code::ConnectionTimeout.into()))
+    }
+}
+
+async fn connected<'d>(stack: Stack<'d>, host: Host<'_>, (rx, tx): Buffers<'d>) -> Result<TcpSocket<'d>> {
+    let mut socket = TcpSocket::new(stack, rx, tx);
+    let endpoint = resolve(stack, host).await?;
+    match socket.connect(endpoint).await {
+        Ok(()) => Ok(socket),
+        Err(ConnectError::ConnectionReset) => Err(Code::ConnectionRefused.into()),
+        Err(ConnectError::TimedOut) => Err(Code::ConnectionTimeout.into()),
+        Err(ConnectError::NoRoute | ConnectError::InvalidState) => Err(Code::ConnectionFailed.into()),
     }
 }
 

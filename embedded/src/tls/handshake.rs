@@ -4,8 +4,9 @@ use core::cell::Cell;
 use core::future::poll_fn;
 
 use embedded_tls::{
-    Certificate, CertificateEntryRef, CertificateRef, CertificateVerifyRef, CryptoProvider, MaxFragmentLength,
-    SignatureScheme, TlsConfig as Settings, TlsConnection, TlsContext, TlsError, TlsVerifier,
+    Certificate, CertificateEntryRef, CertificateRef, CertificateVerifyRef, CryptoProvider,
+    MaxFragmentLength, SignatureScheme, TlsConfig as Settings, TlsConnection, TlsContext, TlsError,
+    TlsVerifier,
 };
 use netloom_core::{Code, Error, Fault, Result, Transport};
 use p256::ecdsa::signature::{self, Signer};
@@ -74,7 +75,10 @@ pub(super) async fn shake<T: Transport>(
 
 /// Has embedded-tls tell its keys (see [`suite`](super::suite)): the one it sends with to the wire, the one it receives with
 /// here.
-async fn exchange<S>(tls: &mut TlsConnection<'_, S, Suite>, received: &mut [u8; SECRET]) -> Result<(), TlsError>
+async fn exchange<S>(
+    tls: &mut TlsConnection<'_, S, Suite>,
+    received: &mut [u8; SECRET],
+) -> Result<(), TlsError>
 where
     S: embedded_io_async::Read + embedded_io_async::Write,
 {
@@ -213,7 +217,11 @@ impl TlsVerifier<Suite> for Judge<'_> {
         Ok(()) // it is in the configuration
     }
 
-    fn verify_certificate(&mut self, transcript: &Sha256, certificate: CertificateRef) -> Result<(), TlsError> {
+    fn verify_certificate(
+        &mut self,
+        transcript: &Sha256,
+        certificate: CertificateRef,
+    ) -> Result<(), TlsError> {
         if !matches!(self.proof.get(), Proof::Failed(_)) {
             let found = self.certificate(&certificate);
             self.note(found);

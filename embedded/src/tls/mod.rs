@@ -59,7 +59,9 @@ use core::net::SocketAddr;
 use core::ops::Range;
 use core::task::{Context, Poll, ready};
 
-use netloom_core::{Code, Error, Fault, Result, Transport};
+use netloom_core::{Code, Error, Fault, Parts, Result, Session, Transport};
+
+use crate::{BoardClock, Tcp};
 
 pub use config::{ServerProof, TlsConfig};
 pub use identity::{ClientKey, Identity, SIGNATURE_MAX};
@@ -98,6 +100,9 @@ pub struct Tls<'d, T> {
     /// `close_notify` or another alert is queued, or it is too late for that.
     finished: bool,
 }
+
+/// A board's session over TLS: [`Connector::connect_tls`](crate::Connector::connect_tls) makes it.
+pub type TlsSession<'d, C> = Session<Parts<Tls<'d, Tcp<'d>>, &'d mut [u8], BoardClock<'d>>, C>;
 
 /// What can still be read.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -111,7 +111,12 @@ impl<'a> Authorities<'a> {
     }
 
     /// Verifies at one time, against one authority after the other.
-    fn verify(&self, own: &EndEntityCert<'_>, others: &[CertificateDer<'_>], at: u64) -> Result<(), webpki::Error> {
+    fn verify(
+        &self,
+        own: &EndEntityCert<'_>,
+        others: &[CertificateDer<'_>],
+        at: u64,
+    ) -> Result<(), webpki::Error> {
         let mut answer = Err(webpki::Error::UnknownIssuer);
         let time = UnixTime::since_unix_epoch(core::time::Duration::from_secs(at));
         for root in self.roots {
@@ -167,9 +172,9 @@ impl Trust for Authorities<'_> {
 
 fn pki_name(name: ServerName<'_>) -> Result<PkiName<'_>> {
     Ok(match name {
-        ServerName::Dns(name) => PkiName::DnsName(
-            DnsName::try_from(name).map_err(|_| Error::new(Code::InvalidAddress))?,
-        ),
+        ServerName::Dns(name) => {
+            PkiName::DnsName(DnsName::try_from(name).map_err(|_| Error::new(Code::InvalidAddress))?)
+        }
         ServerName::Address(IpAddr::V4(address)) => Ipv4Addr::from(address.octets()).into(),
         ServerName::Address(IpAddr::V6(address)) => Ipv6Addr::from(address.segments()).into(),
     })

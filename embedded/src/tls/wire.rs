@@ -266,7 +266,9 @@ impl<T: Transport> Write for Wire<'_, T> {
                     return Err(self.fail(Error::new(Code::Unsupported), false));
                 };
                 let (key, nonce) = told.split_at(16);
-                let (Ok(key), Ok(nonce)) = (key.try_into(), nonce.try_into()) else { unreachable!("16 and 12 bytes") };
+                let (Ok(key), Ok(nonce)) = (key.try_into(), nonce.try_into()) else {
+                    unreachable!("16 and 12 bytes")
+                };
                 self.secret = Some((key, nonce));
                 if self.asking.get() {
                     return Ok(record.len());
