@@ -12,6 +12,7 @@
 //! | [`executor`] | the main loop: run what is ready, then sleep |
 //! | [`network`] | the address: by DHCP, or fixed when building |
 //! | `routines` | what the compiler calls by name: copying, filling and dividing |
+//! | `entropy` | random numbers, for emulated boards only |
 //! | [`console`] | a line of text and an exit code for QEMU or a debugger; what a panic does |
 //!
 //! Nothing here allocates, and no module knows a board: addresses, interrupt numbers and clock frequencies are
@@ -22,6 +23,8 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod console;
+#[cfg(feature = "emulated-entropy")]
+pub mod entropy;
 pub mod executor;
 pub mod frame;
 pub mod interrupts;
