@@ -286,3 +286,27 @@ for compression in [None, "deflate"]:
     assert!(child.wait().unwrap().success());
     assert_eq!(said, "1000 True []\n1000 True ['permessage-deflate']\n");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_client_in_python_is_told_that_the_server_ends() {
+    let serving = Serving::start(&[]);
+    let program = r#"
+import asyncio, sys
+from websockets.asyncio.client import connect
+async def main():
+    async with connect(sys.argv[1]) as socket:
+        await socket.send("here")
+        print(await socket.recv(), flush=True)
+        await socket.wait_closed()
+        print(socket.close_code)
+asyncio.run(main())
+"#;
+    let Some(mut child) = python(program, Some(&ws(&serving, "ws"))) else { return };
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "here");
+    let pid = rustix::process::Pid::from_child(&serving.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "1001");
+    assert!(child.wait().unwrap().success() && serving.wait().status.success());
+}
