@@ -3,7 +3,6 @@
 use core::future::{Future, poll_fn};
 use core::net::SocketAddr;
 use core::ops::Range;
-use core::pin::pin;
 use core::str::FromStr;
 use core::task::{Context, Poll, ready};
 
@@ -226,7 +225,7 @@ impl<'a> Request<'a> {
         length: Option<u64>,
         head: impl FnOnce(Reply<'_>) -> Reply<'_, F>,
     ) -> Result<Exchange<'a>> {
-        self.permit().await?;
+        poll_fn(|cx| self.poll_permit(cx)).await?;
         let mut reply = head(Reply::new(self.link.outlet(), self.fields, None));
         reply.reads_on();
         reply.begin(content_type, length).await?;
@@ -242,7 +241,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// 400 if the client offers no other protocol, 413 if the request has a long body, and what ended the session.
     pub async fn upgrade(mut self, fields: impl ToFields) -> Result<super::Sent> {
-        self.drain().await?;
+        poll_fn(|cx| self.poll_drain(cx)).await?;
         self.link.outlet().codec().streaming();
         self.switch(&fields).await.map(|()| super::Sent::proof())
     }
@@ -255,8 +254,7 @@ impl<'a> Request<'a> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         if self.link.outlet().codec().frames().is_none() {
-            // Made anew for each poll: it loses nothing when it is dropped.
-            ready!(pin!(self.drain()).poll(cx))?;
+            ready!(self.poll_drain(cx))?;
             self.link.outlet().codec().becomes_frames(deflate);
         }
         let answer = super::With(self.fields, fields);
@@ -276,17 +274,17 @@ impl<'a> Request<'a> {
     }
 
     /// The other protocol begins behind the request, all of it.
-    async fn drain(&mut self) -> Result<()> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         // RFC 9110, 7.8: a server must not switch to what was not offered.
         if !self.link.outlet().state().request().upgrade() {
-            return Err(status::error(400));
+            return Poll::Ready(Err(status::error(400)));
         }
-        while self.next_piece().await?.is_some() {
+        while ready!(self.poll_piece(cx))?.is_some() {
             if self.watch.came > DRAIN_MAX {
-                return Err(Error::new(Code::MessageTooLarge).on_wire(413));
+                return Poll::Ready(Err(Error::new(Code::MessageTooLarge).on_wire(413)));
             }
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Where the request comes from, if the transport has addresses.
@@ -426,16 +424,23 @@ impl<'a> Request<'a> {
     }
 
     /// Where in the unit of the event last found the next piece lies.
-    pub(super) async fn next_piece(&mut self) -> Result<Option<Range<usize>>> {
+    pub(super) fn next_piece(&mut self) -> impl Future<Output = Result<Option<Range<usize>>>> {
+        poll_fn(|cx| self.poll_piece(cx))
+    }
+
+    /// [`next_piece`](Self::next_piece), polled: what it must remember while it waits is in the watch, so boards have it
+    /// once and not in each handler.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         if self.link.outlet().state().body_is_over() {
-            return Ok(None);
+            return Poll::Ready(Ok(None));
         }
-        self.permit().await?;
+        ready!(self.poll_permit(cx))?;
         let found = match self.link.found_already() {
             Some(found) => found,
-            None => self.wait().await?,
+            None => ready!(self.poll_wait(cx))?,
         };
-        let Found::Piece(start, end) = found else { return Ok(None) };
+        let Found::Piece(start, end) = found else { return Poll::Ready(Ok(None)) };
         let watch = &mut *self.watch;
         watch.came += u64::from(end - start);
         watch.check_length(0)?;
@@ -443,33 +448,32 @@ impl<'a> Request<'a> {
         if watch.is_too_slow() && codec.owes() {
             // What is still to come would come as slowly.
             codec.end_after_this();
-            return Err(Error::new(Code::MessageTimeout).on_wire(408));
+            return Poll::Ready(Err(Error::new(Code::MessageTimeout).on_wire(408)));
         }
-        Ok(Some(start as usize..end as usize))
+        Poll::Ready(Ok(Some(start as usize..end as usize)))
     }
 
     /// What comes next of the body, when it comes. Only this time is the client's: a handler may take its own.
-    async fn wait(&mut self) -> Result<Found> {
-        let now = self.link.outlet().now();
-        let since = &mut self.watch.since;
-        *since = now.min(*since);
-        let found = self.link.find().await?;
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Found>> {
+        if self.watch.since == Instant::NEVER {
+            self.watch.since = self.link.outlet().now();
+        }
+        let found = ready!(self.link.poll_find(cx))?;
         let now = self.link.outlet().now();
         let since = core::mem::replace(&mut self.watch.since, Instant::NEVER);
         self.watch.waited += now.as_micros().saturating_sub(since.as_micros());
         // The session has ended in order inside a body: only this end can have closed it.
-        found.ok_or(Code::ConnectionClosed.into())
+        Poll::Ready(found.ok_or(Code::ConnectionClosed.into()))
     }
 
-    /// Tells a client that waits for permission to go on.
-    async fn permit(&mut self) -> Result<()> {
+    /// Tells a client that waits for permission to go on; it leaves when the session waits.
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let outlet = self.link.outlet();
-        if outlet.state().permission_is_due() {
-            outlet.codec().streaming();
-            outlet.send(Message::Interim(100, &())).await?;
-            outlet.flush().await?;
+        if !outlet.state().permission_is_due() {
+            return Poll::Ready(Ok(()));
         }
-        Ok(())
+        outlet.codec().streaming();
+        outlet.poll_send(Message::Interim(100, &()), &mut None, cx)
     }
 
     pub(super) fn link(&mut self) -> &mut (dyn Link<Http1> + 'a) {
