@@ -272,12 +272,8 @@ impl<'a, F: ToFields> Reply<'a, F> {
             let Self { outlet, status, close, reads_on, fields, outer, coder } = self;
             let fields = With(fields, outer);
             let head = ResponseHead { status, content_type, fields: &fields, close, reads_on, events: false };
-            let (mut coder, mut sending, mut rest) = (coder, Sending::default(), None);
-            poll_fn(|cx| match &mut coder {
-                Some(coder) => coder.poll_whole(outlet, &head, content, &mut sending, cx),
-                None => poll_verbatim(outlet, &head, content, &mut rest, cx),
-            })
-            .await?;
+            let mut whole = Whole { outlet, coder, head, content, sending: Sending::default(), rest: None };
+            poll_fn(|cx| whole.poll(cx)).await?;
             Ok(Sent::proof())
         }
     }
@@ -467,16 +463,26 @@ pub(super) const fn status_of(error: Error) -> u16 {
     }
 }
 
-/// Sends a whole answer as it is; once for all kinds of fields, which makes boards smaller.
-#[cfg_attr(target_pointer_width = "64", inline(always))]
-fn poll_verbatim<'m>(
-    outlet: &mut dyn Outlet<Http1>,
-    head: &ResponseHead<'m>,
+/// A whole answer on its way: once for all kinds of fields, which makes boards smaller.
+struct Whole<'w, 'a, 'm> {
+    outlet: &'w mut (dyn Outlet<Http1> + 'a),
+    coder: Option<&'w mut (dyn Coder + 'a)>,
+    head: ResponseHead<'m>,
     content: Content<'m>,
-    rest: &mut Option<&'m [u8]>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<()>> {
-    outlet.poll_message(Message::Whole(*head, content), rest, cx)
+    sending: Sending,
+    rest: Option<&'m [u8]>,
+}
+
+impl Whole<'_, '_, '_> {
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { outlet, coder, head, content, sending, rest } = self;
+        match coder {
+            Some(coder) => coder.poll_whole(*outlet, head, *content, sending, cx),
+            None => outlet.poll_message(Message::Whole(*head, *content), rest, cx),
+        }
+    }
 }
 
 /// Sends problem details that say no more than the status; with 204 not even that.
