@@ -383,16 +383,8 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
         if !compressed && self.speaker.queued_already(frame) {
             return Ok(None);
         }
-        let left = self.payload(message, compressed).len();
+        let left = sent_of(&self.deflate, message, compressed).len();
         Ok(Some(Progress { left, direct: false, compressed }))
-    }
-
-    /// What is sent of a message.
-    fn payload<'m>(&'m self, message: Message<'m>, compressed: bool) -> &'m [u8] {
-        match self.deflate.as_deref().filter(|_| compressed) {
-            Some(deflate) => deflate.deflated(),
-            None => message.as_bytes(),
-        }
     }
 
     /// Sends a message, in fragments if it has to be copied and does not fit the queue.
@@ -404,10 +396,7 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     ) -> Poll<Result<()>> {
         let compressed = progress.compressed;
         let max = self.speaker.payload_max().max(1);
-        let payload = match self.deflate.as_deref().filter(|_| compressed) {
-            Some(deflate) => deflate.deflated(),
-            None => message.as_bytes(),
-        };
+        let payload = sent_of(&self.deflate, message, compressed);
         loop {
             let left = payload.get(payload.len().saturating_sub(progress.left)..).unwrap_or_default();
             let (first, last) = (left.len() == payload.len(), left.len() <= max);
@@ -527,6 +516,18 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     /// What the session has done; its round trip is that of the last ping.
     pub fn stats(&self) -> Stats {
         self.speaker.stats()
+    }
+}
+
+/// The bytes that are sent of a message.
+fn sent_of<'m, D: Deflate + ?Sized>(
+    deflate: &'m Option<&mut D>,
+    message: Message<'m>,
+    compressed: bool,
+) -> &'m [u8] {
+    match deflate {
+        Some(deflate) if compressed => deflate.deflated(),
+        _ => message.as_bytes(),
     }
 }
 
