@@ -35,7 +35,7 @@ const HTTP_SESSION_MAX: usize = 424;
 /// What of that is there for WebSockets.
 const FRAMES_MAX: usize = 48;
 /// The future of a connection whose handler is a WebSocket's echo, without the session it borrows.
-const WEBSOCKET_ECHO_MAX: usize = 512;
+const WEBSOCKET_ECHO_MAX: usize = 320;
 
 async fn websocket_echo(request: Request<'_>) -> Result<Sent> {
     let (mut socket, sent) = websocket::accept(request).await?;
