@@ -21,22 +21,9 @@ pub enum From {
 
 /// Makes a WebSocket of `stream`. Fails if it is refused, or if the server speaks first.
 pub fn shake_hands(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
-    answer_to(stream, path, "").map(drop)
-}
-
-/// The same with permessage-deflate (RFC 7692). Fails also if the server does not agree on it.
-pub fn shake_hands_on_deflate(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
-    let answer = answer_to(stream, path, "Sec-WebSocket-Extensions: permessage-deflate\r\n")?;
-    match memmem::find(&answer, b"permessage-deflate") {
-        Some(_) => Ok(()),
-        None => Err(io::Error::other("the server does not compress")),
-    }
-}
-
-fn answer_to(stream: &mut (impl Read + Write), path: &str, fields: &str) -> io::Result<Vec<u8>> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
@@ -54,7 +41,7 @@ fn answer_to(stream: &mut (impl Read + Write), path: &str, fields: &str) -> io::
         }
     };
     match answer.starts_with(b"HTTP/1.1 101 ") && answer.len() == end {
-        true => Ok(answer),
+        true => Ok(()),
         false => Err(io::Error::other(format!("refused: {}", String::from_utf8_lossy(&answer)))),
     }
 }
@@ -85,15 +72,6 @@ pub fn message(size: usize, from: From) -> Vec<u8> {
     frame
 }
 
-/// A client's binary message of up to 100 bytes, as permessage-deflate says it without making it shorter (RFC 7692,
-/// 7.2.3.3).
-pub fn stored(size: u8) -> Vec<u8> {
-    assert!(size <= 100);
-    let block = [0, size, 0, !size, 0xff].into_iter().chain(payload(size.into())).chain([0]);
-    let masked = block.zip(KEY.into_iter().cycle()).map(|(byte, key)| byte ^ key);
-    [0xc2, 0x80 | (size + 6)].into_iter().chain(KEY).chain(masked).collect()
-}
-
 /// Bytes that do not repeat within a thousand: an echo that slipped would differ.
 fn payload(size: usize) -> impl Iterator<Item = u8> {
     (0..size as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -115,14 +93,6 @@ mod tests {
             assert!(frame.starts_with(head) && frame.len() == head.len() + size, "{size}");
             assert_eq!(message(size, From::Client).len(), frame.len() + KEY.len());
         }
-    }
-
-    #[test]
-    fn a_message_that_is_stored_is_a_block_and_the_front_of_another() {
-        let frame = stored(2);
-        assert_eq!(frame[..6], [0xc2, 0x88, 0x37, 0xfa, 0x21, 0x3d]);
-        let block: Vec<_> = frame[6..].iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
-        assert_eq!((&block[..5], block.len(), block[7]), (&[0, 2, 0, 0xfd, 0xff][..], 8, 0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::cases::{Row, table_of};
-use crate::handshake::{From, message, shake_hands, shake_hands_on_deflate, stored};
+use crate::handshake::{From, message, shake_hands};
 use crate::idle::bytes_per_connection;
 use crate::load::{Exchange, Load};
 use crate::machine::Machine;
@@ -29,7 +29,7 @@ const CONNECTIONS: usize = 50;
 /// Where the servers echo.
 const PATH: &str = "/ws";
 /// Payload of the one message an idle connection has sent.
-const IDLE_SIZE: u8 = 64;
+const IDLE_SIZE: usize = 64;
 
 /// What the columns mean.
 const LEGEND: &str = "\
@@ -72,13 +72,12 @@ impl Options {
         if let (true, Some(why)) = (self.only.is_empty(), LEFT_OUT) {
             eprintln!("note: {why}");
         }
-        let all = Peer::chosen(&self.only);
-        let peers = all.iter().copied().filter(|peer| *peer != Peer::NetloomDeflate).collect::<Vec<_>>();
+        let peers = Peer::chosen(&self.only);
         let idle = self.idle.unwrap_or(if self.effort.quick { 2_000 } else { 10_000 });
         let cases =
             self.sizes.iter().flat_map(|&size| self.in_flight.iter().map(move |&depth| (size, depth)));
         let cases = cases.filter(|&(_, in_flight)| in_flight > 0).collect::<Vec<_>>();
-        let bar = progress(peers.len() * cases.len() * self.effort.rounds() + all.len() * usize::from(idle > 0));
+        let bar = progress(peers.len() * (cases.len() * self.effort.rounds() + usize::from(idle > 0)));
 
         let servers =
             peers.iter().map(|&peer| ServerProcess::start(machine, peer)).collect::<io::Result<Vec<_>>>()?;
@@ -91,14 +90,10 @@ impl Options {
         if idle > 0 {
             bar.set_message("idle connections");
             report.idle_connections = machine.connections(idle);
-            for &peer in &all {
+            for &peer in &peers {
                 let bytes = bytes_per_connection(machine, peer, report.idle_connections, |stream| {
-                    if peer == Peer::NetloomDeflate {
-                        shake_hands_on_deflate(stream, PATH)?;
-                        return echo(stream, &stored(IDLE_SIZE));
-                    }
                     shake_hands(stream, PATH)?;
-                    echo(stream, &message(IDLE_SIZE.into(), From::Client))
+                    echo(stream)
                 })?;
                 report.idle_bytes.insert(peer.name(), bytes);
                 bar.inc(1);
@@ -145,10 +140,10 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from_std(stream))
 }
 
-/// Has the one message echoed that was `said`, which is too short to be compressed.
-fn echo(stream: &mut (impl Read + Write), said: &[u8]) -> io::Result<()> {
-    stream.write_all(said)?;
-    let expected = message(IDLE_SIZE.into(), From::Server);
+/// Has one message echoed.
+fn echo(stream: &mut (impl Read + Write)) -> io::Result<()> {
+    stream.write_all(&message(IDLE_SIZE, From::Client))?;
+    let expected = message(IDLE_SIZE, From::Server);
     let mut echo = vec![0; expected.len()];
     stream.read_exact(&mut echo)?;
     match echo == expected {

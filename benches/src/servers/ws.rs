@@ -38,8 +38,6 @@ pub const LEFT_OUT: Option<&str> = match cfg!(feature = "peers-ws") {
 pub enum Peer {
     /// Ours: a route of an HTTP server.
     Netloom,
-    /// Ours, permessage-deflate agreed on: only its memory is measured.
-    NetloomDeflate,
     /// tokio-tungstenite, the stream forwarded to the sink.
     Tungstenite,
     /// tokio-tungstenite, each message sent by itself.
@@ -74,7 +72,6 @@ impl Contender for Peer {
     fn serve(self) -> io::Result<()> {
         match self {
             Self::Netloom => netloom::serve(),
-            Self::NetloomDeflate => netloom::serve_deflate(),
             Self::Tungstenite => tungstenite::serve_forward(),
             Self::TungsteniteSend => tungstenite::serve_send(),
             #[cfg(feature = "peers-ws")]

@@ -2,22 +2,14 @@
 
 use std::io;
 
-use ::netloom::http::{Compression, Request, Sent};
+use ::netloom::http::{Request, Sent};
 use ::netloom::{Result, Server, routes, websocket};
 
 use crate::servers::announce;
 
 /// Echoes with one worker: a route of an HTTP server.
 pub fn serve() -> io::Result<()> {
-    run(routes! { GET "/ws" => echo })
-}
-
-/// The same, compressed for clients that want it.
-pub fn serve_deflate() -> io::Result<()> {
-    run(Compression::new().around(routes! { GET "/ws" => echo }))
-}
-
-fn run(app: impl AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static) -> io::Result<()> {
+    let app = routes! { GET "/ws" => echo };
     let server = Server::builder()
         .tcp("127.0.0.1:0")
         .workers(1)
