@@ -19,11 +19,31 @@ pub enum From {
     Server,
 }
 
+/// Compression on which a connection holds nothing from message to message: so all echoes of one message are the same.
+pub const DEFLATE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
 /// Makes a WebSocket of `stream`. Fails if it is refused, or if the server speaks first.
 pub fn shake_hands(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
+    ask(stream, path, "").map(drop)
+}
+
+/// Makes a WebSocket of `stream`, on which messages are compressed. Fails also if the server does not agree to that.
+pub fn shake_hands_on_deflate(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
+    let answer = ask(stream, path, &format!("Sec-WebSocket-Extensions: {DEFLATE}\r\n"))?.to_ascii_lowercase();
+    let field =
+        answer.lines().find_map(|line| line.strip_prefix("sec-websocket-extensions:")).unwrap_or_default();
+    let agreed = |parameter| field.split(';').any(|part| part.trim() == parameter);
+    match DEFLATE.split("; ").all(agreed) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("not compressed as asked: {answer}"))),
+    }
+}
+
+/// The answer to a handshake with these further `fields`.
+fn ask(stream: &mut (impl Read + Write), path: &str, fields: &str) -> io::Result<String> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
@@ -40,33 +60,40 @@ pub fn shake_hands(stream: &mut (impl Read + Write), path: &str) -> io::Result<(
             return Err(io::Error::other("the answer to the handshake has no end"));
         }
     };
-    match answer.starts_with(b"HTTP/1.1 101 ") && answer.len() == end {
-        true => Ok(()),
-        false => Err(io::Error::other(format!("refused: {}", String::from_utf8_lossy(&answer)))),
+    let is_whole = answer.len() == end;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    match answer.starts_with("HTTP/1.1 101 ") && is_whole {
+        true => Ok(answer),
+        false => Err(io::Error::other(format!("refused: {answer}"))),
     }
 }
 
 /// A binary message of `size` bytes in one frame.
 pub fn message(size: usize, from: From) -> Vec<u8> {
+    let payload: Vec<_> = payload(size).collect();
+    frame(0x82, &payload, from)
+}
+
+/// A frame that begins with the byte `first`.
+pub fn frame(first: u8, payload: &[u8], from: From) -> Vec<u8> {
     let mask = if from == From::Client { 0x80 } else { 0 };
-    let mut frame = vec![0x82];
-    match size {
-        0..126 => frame.push(mask | size as u8),
-        126..0x1_0000 => {
+    let mut frame = vec![first];
+    match payload.len() {
+        size @ 0..126 => frame.push(mask | size as u8),
+        size @ 126..0x1_0000 => {
             frame.push(mask | 126);
             frame.extend_from_slice(&(size as u16).to_be_bytes());
         }
-        _ => {
+        size => {
             frame.push(mask | 127);
             frame.extend_from_slice(&(size as u64).to_be_bytes());
         }
     }
-    let payload = payload(size);
     match from {
-        From::Server => frame.extend(payload),
+        From::Server => frame.extend_from_slice(payload),
         From::Client => {
             frame.extend_from_slice(&KEY);
-            frame.extend(payload.zip(KEY.into_iter().cycle()).map(|(byte, key)| byte ^ key));
+            frame.extend(payload.iter().zip(KEY.into_iter().cycle()).map(|(byte, key)| byte ^ key));
         }
     }
     frame

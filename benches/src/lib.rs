@@ -16,6 +16,7 @@
 //! | [`dial`] | thousands of plain connections from many source addresses |
 //! | [`answer`] | an HTTP answer, of which only the Date may change |
 //! | [`handshake`] | a client's side of a WebSocket |
+//! | [`deflated`] | its compressed messages |
 //! | [`tcp`], [`http`], [`ws`] | the rows of echoed frames, of answered requests, of echoed WebSocket messages |
 //! | [`fanout`] | what it costs to tell a thousand what one says |
 //! | [`instructions`] | instructions per request, by valgrind |
@@ -31,6 +32,7 @@ pub mod answer;
 pub mod cases;
 pub mod churn;
 pub mod command;
+pub mod deflated;
 pub mod dial;
 pub mod fanout;
 pub mod handshake;

@@ -1,4 +1,4 @@
-//! WebSocket messages echoed: three sizes by two depths over fifty connections.
+//! WebSocket messages echoed: three sizes by two depths over fifty connections; then texts, compressed.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::cases::{Row, table_of};
-use crate::handshake::{From, message, shake_hands};
+use crate::deflated;
+use crate::handshake::{From, message, shake_hands, shake_hands_on_deflate};
 use crate::idle::bytes_per_connection;
 use crate::load::{Exchange, Load};
 use crate::machine::Machine;
@@ -30,17 +31,20 @@ const CONNECTIONS: usize = 50;
 const PATH: &str = "/ws";
 /// Payload of the one message an idle connection has sent.
 const IDLE_SIZE: usize = 64;
+/// The same where it is compressed.
+const IDLE_TEXT: usize = 1024;
 
 /// What the columns mean.
 const LEGEND: &str = "\
 CPU: time of the server process per message; ratio, rate ratio: by those of tungstenite in the same round.
+-deflate: texts, which are sent back compressed; ratios are by those of yawc-deflate, or of ours where it is left out.
 ±: half of the range over the rounds. busy: the part of the time the server, the load was on its core.
 disturbed: the part of the time others took from the two; where it is not near 0, believe CPU, not rates.";
 
 /// Which rows, of which servers.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Compare only these servers, always beside `tungstenite`; may be repeated.
+    /// Compare only these servers, always beside `tungstenite`, or `yawc-deflate`; may be repeated.
     #[arg(long, value_enum, value_name = "PEER")]
     only: Vec<Peer>,
     #[command(flatten)]
@@ -48,6 +52,9 @@ pub struct Options {
     /// Bytes of payload per message.
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_values_t = [64, 1024, 64 * 1024])]
     sizes: Vec<usize>,
+    /// Bytes of text per compressed message.
+    #[arg(long, value_name = "BYTES", value_delimiter = ',', default_values_t = [1024, 64 * 1024])]
+    deflate_sizes: Vec<usize>,
     /// Messages in flight per connection.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16])]
     in_flight: Vec<usize>,
@@ -72,29 +79,34 @@ impl Options {
         if let (true, Some(why)) = (self.only.is_empty(), LEFT_OUT) {
             eprintln!("note: {why}");
         }
-        let peers = Peer::chosen(&self.only);
+        let [plain, deflating] = Peer::kinds(&self.only);
         let idle = self.idle.unwrap_or(if self.effort.quick { 2_000 } else { 10_000 });
-        let cases =
-            self.sizes.iter().flat_map(|&size| self.in_flight.iter().map(move |&depth| (size, depth)));
-        let cases = cases.filter(|&(_, in_flight)| in_flight > 0).collect::<Vec<_>>();
-        let bar = progress(peers.len() * (cases.len() * self.effort.rounds() + usize::from(idle > 0)));
+        let (cases, texts) = (self.cases(&self.sizes), self.cases(&self.deflate_sizes));
+        let turns = plain.len() * cases.len() + deflating.len() * texts.len();
+        let resting = if idle > 0 { plain.len() + deflating.len() } else { 0 };
+        let bar = progress(turns * self.effort.rounds() + resting);
 
-        let servers =
-            peers.iter().map(|&peer| ServerProcess::start(machine, peer)).collect::<io::Result<Vec<_>>>()?;
         let mut report = Report::default();
-        for (size, in_flight) in cases {
-            report.rows.extend(rows(&peers, &servers, size, in_flight, self.effort, &bar)?);
+        for (peers, cases, reference) in
+            [(&plain, cases, Peer::REFERENCE), (&deflating, texts, Peer::REFERENCE_DEFLATING)]
+        {
+            let start = |&peer: &Peer| ServerProcess::start(machine, peer);
+            let servers = peers.iter().map(start).collect::<io::Result<Vec<_>>>()?;
+            for (size, in_flight) in cases {
+                bar.set_message(format!("{size}x{in_flight}"));
+                let rounds = rounds(peers, &servers, size, in_flight, self.effort, &bar)?;
+                let reference = peers.iter().position(|&peer| peer == reference).unwrap_or_default();
+                report.rows.extend(peers.iter().enumerate().map(|(place, peer)| {
+                    Row::new(peer.name(), size, in_flight, rounds.summary(place, reference))
+                }));
+            }
         }
-        drop(servers);
 
         if idle > 0 {
             bar.set_message("idle connections");
             report.idle_connections = machine.connections(idle);
-            for &peer in &peers {
-                let bytes = bytes_per_connection(machine, peer, report.idle_connections, |stream| {
-                    shake_hands(stream, PATH)?;
-                    echo(stream)
-                })?;
+            for peer in plain.into_iter().chain(deflating) {
+                let bytes = resting_bytes(machine, peer, report.idle_connections)?;
                 report.idle_bytes.insert(peer.name(), bytes);
                 bar.inc(1);
             }
@@ -103,41 +115,73 @@ impl Options {
         self.output.print(&report)?;
         Ok(ExitCode::SUCCESS)
     }
+
+    /// `sizes` by messages in flight.
+    fn cases(&self, sizes: &[usize]) -> Vec<(usize, usize)> {
+        let depths = self.in_flight.iter().copied().filter(|&in_flight| in_flight > 0);
+        sizes.iter().flat_map(|&size| depths.clone().map(move |depth| (size, depth))).collect()
+    }
 }
 
-/// The rows of a case: all `peers`, in their order.
-fn rows(
+/// The rounds of a case.
+fn rounds(
     peers: &[Peer],
     servers: &[ServerProcess],
     size: usize,
     in_flight: usize,
     effort: Effort,
     bar: &ProgressBar,
-) -> io::Result<Vec<Row>> {
-    bar.set_message(format!("{size}x{in_flight}"));
-    let exchange = || {
-        let echo = Answer::constant(&message(size, From::Server));
-        Exchange::new(&message(size, From::Client), echo, in_flight)
+) -> io::Result<Rounds> {
+    let open = |(&peer, server): (&Peer, &ServerProcess)| {
+        let exchange = exchange(peer, server.address(), size, in_flight)?;
+        Load::open(exchange, CONNECTIONS, || {
+            let stream = connect(peer, server.address())?;
+            stream.set_nonblocking(true)?;
+            Ok(TcpStream::from_std(stream))
+        })
     };
-    let open = |server: &ServerProcess| Load::open(exchange(), CONNECTIONS, || connect(server.address()));
-    let mut loads = servers.iter().map(open).collect::<io::Result<Vec<_>>>()?;
-    let rounds = Rounds::alternate(servers.len(), effort.rounds(), bar, |contender| {
+    let mut loads = peers.iter().zip(servers).map(open).collect::<io::Result<Vec<_>>>()?;
+    Rounds::alternate(servers.len(), effort.rounds(), bar, |contender| {
         Sample::take(&servers[contender], &mut loads[contender], effort.turn())
-    })?;
-    let reference = peers.iter().position(|&peer| peer == Peer::REFERENCE).unwrap_or_default();
-    let row = |(place, peer): (usize, &Peer)| {
-        Row::new(peer.name(), size, in_flight, rounds.summary(place, reference))
-    };
-    Ok(peers.iter().enumerate().map(row).collect())
+    })
 }
 
-/// Opens a WebSocket for a [`Load`].
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+/// What is said to `peer`, and its echo.
+fn exchange(peer: Peer, address: SocketAddr, size: usize, in_flight: usize) -> io::Result<Exchange> {
+    if !peer.deflates() {
+        let echo = Answer::constant(&message(size, From::Server));
+        return Ok(Exchange::new(&message(size, From::Client), echo, in_flight));
+    }
+    let text = deflated::text(size);
+    let echo = deflated::learn(&mut connect(peer, address)?, &text)?;
+    Ok(Exchange::new(&deflated::message(&text)?, echo, in_flight))
+}
+
+/// Opens a WebSocket.
+fn connect(peer: Peer, address: SocketAddr) -> io::Result<Blocking> {
     let mut stream = Blocking::connect(address)?;
     stream.set_nodelay(true)?;
-    shake_hands(&mut stream, PATH)?;
-    stream.set_nonblocking(true)?;
-    Ok(TcpStream::from_std(stream))
+    shake(peer, &mut stream)?;
+    Ok(stream)
+}
+
+fn shake(peer: Peer, stream: &mut Blocking) -> io::Result<()> {
+    match peer.deflates() {
+        true => shake_hands_on_deflate(stream, PATH),
+        false => shake_hands(stream, PATH),
+    }
+}
+
+/// Resident bytes per connection that has had one message echoed.
+fn resting_bytes(machine: &Machine, peer: Peer, connections: usize) -> io::Result<u64> {
+    let text = deflated::text(IDLE_TEXT);
+    bytes_per_connection(machine, peer, connections, |stream| {
+        shake(peer, stream)?;
+        match peer.deflates() {
+            true => deflated::learn(stream, &text).map(drop),
+            false => echo(stream),
+        }
+    })
 }
 
 /// Has one message echoed.

@@ -114,3 +114,49 @@ fn a_server_that_does_not_time_out_keeps_its_slow_clients() {
         report["p99_before_us"].as_f64().unwrap() > 1.0 && report["p99_during_us"].as_f64().unwrap() > 1.0
     );
 }
+
+#[test]
+fn websockets_echo_and_are_measured_plain_and_compressed() {
+    let report = json(&[
+        "ws",
+        "--json",
+        "--quick",
+        "--rounds",
+        "1",
+        "--sizes",
+        "64",
+        "--deflate-sizes",
+        "1024",
+        "--in-flight",
+        "1,16",
+        "--idle",
+        "64",
+        "--only",
+        "netloom",
+        "--only",
+        "netloom-deflate",
+    ]);
+    let rows = report["rows"].as_array().unwrap();
+    let named = |peer: &'static str| rows.iter().filter(move |row| row["peer"] == peer);
+    for (peer, cases) in [("netloom", ["64x1", "64x16"]), ("netloom-deflate", ["1024x1", "1024x16"])] {
+        assert!(named(peer).map(|row| row["case"].as_str().unwrap()).eq(cases), "{peer}");
+        assert!(report["idle_bytes"][peer].as_u64().is_some(), "{peer}");
+    }
+    for row in rows {
+        assert!(row["rate"].as_f64().unwrap() > 0.0 && row["ratio"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert!(named("tungstenite").count() == 2 && named("tungstenite").all(|row| row["ratio"] == 1.0));
+}
+
+#[test]
+fn what_one_says_reaches_every_member() {
+    let arguments = ["fanout", "--json", "--quick", "--rounds", "1", "--members", "20", "--sizes", "64"];
+    let report = json(&[&arguments[..], &["--in-flight", "16", "--only", "netloom"]].concat());
+    assert_eq!(report["members"], 20);
+    let rows = report["rows"].as_array().unwrap();
+    let peers = rows.iter().map(|row| row["peer"].as_str().unwrap());
+    let mut peers = peers.collect::<Vec<_>>();
+    peers.sort_unstable();
+    assert_eq!(peers, ["bare", "netloom"]);
+    assert!(rows.iter().all(|row| row["rate"].as_f64().unwrap() > 0.0 && row["case"] == "64x16"));
+}

@@ -2,14 +2,22 @@
 
 use std::io;
 
-use ::netloom::http::{Request, Sent};
+use ::netloom::http::{Request, Sent, compress};
 use ::netloom::{Result, Server, routes, websocket};
 
 use crate::servers::announce;
 
 /// Echoes with one worker: a route of an HTTP server.
 pub fn serve() -> io::Result<()> {
-    let app = routes! { GET "/ws" => echo };
+    run(routes! { GET "/ws" => echo })
+}
+
+/// The same behind what compresses.
+pub fn serve_deflate() -> io::Result<()> {
+    run(compress(routes! { GET "/ws" => echo }))
+}
+
+fn run(app: impl AsyncFn(Request<'_>) -> Result<Sent> + Clone + Send + 'static) -> io::Result<()> {
     let server = Server::builder()
         .tcp("127.0.0.1:0")
         .workers(1)

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use ::yawc::{Frame, OpCode, Options, Role, WebSocket};
+use ::yawc::{CompressionLevel, DeflatePool, Frame, OpCode, Options, Role, WebSocket};
 use futures_util::{SinkExt, StreamExt, future};
 use tokio::net::TcpStream;
 
-use super::accept;
+use super::{accept, accept_with};
+use crate::handshake::DEFLATE;
 use crate::servers::accept_each;
 
 /// Joins each connection's stream to its sink.
@@ -28,6 +29,27 @@ pub fn serve_send() -> io::Result<()> {
             }
         }
         Ok(())
+    })
+}
+
+/// Joins each connection's stream to its sink, messages compressed. `buffers`: where each begins with so many bytes.
+pub fn serve_deflate(buffers: Option<usize>) -> io::Result<()> {
+    let mut options = Options::default()
+        .with_compression_level(CompressionLevel::new(4))
+        .with_compression_threshold(128)
+        .server_no_context_takeover()
+        .client_no_context_takeover()
+        .with_deflate_pool(DeflatePool::new(16));
+    (options.read_buffer_capacity, options.write_buffer_capacity) = (buffers, buffers);
+    accept_each(move |stream| {
+        let options = options.clone();
+        async move {
+            let stream = accept_with(stream, &format!("Sec-WebSocket-Extensions: {DEFLATE}\r\n")).await?;
+            let socket = WebSocket::from_stream_with_extensions(stream, Role::Server, Some(DEFLATE), options);
+            let (sink, stream) = socket.map_err(io::Error::other)?.split();
+            let messages = stream.filter(|frame| future::ready(is_message(frame))).map(Ok);
+            messages.forward(sink).await.map_err(io::Error::other)
+        }
     })
 }
 
