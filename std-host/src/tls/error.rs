@@ -5,19 +5,38 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::verify::WrongPin;
 
-/// The code that says why, and on the wire the alert that came.
+/// The code that says why, and on the wire the alert that came or is sent.
 pub(super) fn code_of(error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
-    match error {
-        Tls::InvalidCertificate(error) => of_certificate(error).into(),
-        Tls::NoCertificatesPresented => Code::CertificateRequired.into(),
-        Tls::AlertReceived(alert) => of_alert(*alert),
+    let code = match error {
+        Tls::InvalidCertificate(error) => of_certificate(error),
+        Tls::NoCertificatesPresented => Code::CertificateRequired,
+        Tls::AlertReceived(alert) => return of_alert(*alert),
         Tls::InvalidMessage(_)
         | Tls::DecryptError
         | Tls::PeerSentOversizedRecord
         | Tls::InappropriateMessage { .. }
-        | Tls::InappropriateHandshakeMessage { .. } => Code::BadRecord.into(),
-        _ => Code::HandshakeFailed.into(),
+        | Tls::InappropriateHandshakeMessage { .. } => Code::BadRecord,
+        _ => Code::HandshakeFailed,
+    };
+    Error::new(code).on_wire(u8::from(sent_for(error)).into())
+}
+
+/// What rustls tells the peer, which it does not tell us.
+fn sent_for(error: &rustls::Error) -> AlertDescription {
+    use rustls::Error as Tls;
+    match error {
+        Tls::InvalidCertificate(error) => error.clone().into(),
+        Tls::NoCertificatesPresented => AlertDescription::CertificateRequired,
+        Tls::InvalidMessage(error) => (*error).into(),
+        Tls::DecryptError => AlertDescription::BadRecordMac,
+        Tls::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
+        Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
+            AlertDescription::UnexpectedMessage
+        }
+        Tls::NoApplicationProtocol => AlertDescription::NoApplicationProtocol,
+        Tls::PeerMisbehaved(_) => AlertDescription::IllegalParameter,
+        _ => AlertDescription::HandshakeFailure,
     }
 }
 
@@ -53,6 +72,9 @@ fn of_alert(alert: AlertDescription) -> Error {
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnknownCA
         | AlertDescription::AccessDenied => Code::CertificateRefused,
+        AlertDescription::BadRecordMac | AlertDescription::RecordOverflow | AlertDescription::DecodeError => {
+            Code::BadRecord
+        }
         _ => Code::HandshakeFailed,
     };
     Error::new(code).on_wire(u8::from(alert).into())
