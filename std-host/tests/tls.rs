@@ -78,6 +78,15 @@ fn who_is_not_trusted_is_not_spoken_to() {
         assert_eq!(refused(builder().pinned(shown.pin().unwrap())).await, None);
         assert_eq!(refused(trusting().pin(shown.pin().unwrap())).await, None);
         assert_eq!(refused(builder().dangerous_trust_anybody()).await, None);
+        // A pin holds even so.
+        let anybody = || builder().dangerous_trust_anybody();
+        assert_eq!(refused(anybody().pin(shown.pin().unwrap())).await, None);
+        assert_eq!(refused(anybody().pin(other.pin().unwrap())).await, Some(Code::WrongPin));
+        // Of several authorities each counts, whatever it is written in.
+        let pem = rcgen::generate_simple_self_signed(["a.b".to_owned()]).unwrap().cert.pem();
+        let several = builder().authorities(other.certificate()).authorities(pem);
+        assert_eq!(refused(several.clone()).await, Some(Code::UnknownAuthority));
+        assert_eq!(refused(several.authorities(shown.certificate())).await, None);
     });
     assert!(server.stats().handshakes_failed >= 5, "{:?}", server.stats());
 }
@@ -105,7 +114,10 @@ fn clients_that_must_show_who_they_are_are_seen_by_the_application() {
     }
     let (shown, client, stranger) = (identity(&["127.0.0.1"]), identity(&["client"]), identity(&["client"]));
     let start = |tls: TlsServerBuilder| {
-        let tls = tls.client_authorities(client.certificate()).build().unwrap();
+        // Another beside it, which changes nothing.
+        let other = identity(&["other"]);
+        let tls = tls.client_authorities(client.certificate()).client_authorities(other.certificate());
+        let tls = tls.build().unwrap();
         Server::builder().tls("127.0.0.1:0", tls).workers(1).start(Framing::new, tell).unwrap()
     };
     let (strict, lenient) = (

@@ -64,20 +64,18 @@ enum Trust {
     System,
     #[cfg(feature = "mozilla-roots")]
     Mozilla,
-    These(Vec<u8>),
+    These(Vec<Vec<u8>>),
     Pins,
     Anybody,
 }
 
 impl TlsClientBuilder {
-    /// Trusts these authorities, PEM or DER, and no others.
+    /// Trusts these authorities, PEM or DER, and no others. May be called several times.
     pub fn authorities(mut self, certificates: impl AsRef<[u8]>) -> Self {
+        let certificates = certificates.as_ref().to_vec();
         match &mut self.trust {
-            Trust::These(known) => {
-                known.push(b'\n');
-                known.extend_from_slice(certificates.as_ref());
-            }
-            trust => *trust = Trust::These(certificates.as_ref().to_vec()),
+            Trust::These(known) => known.push(certificates),
+            trust => *trust = Trust::These(vec![certificates]),
         }
         self
     }
@@ -134,7 +132,8 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Takes any certificate for any name: whoever sits between reads and writes everything. For tests.
+    /// Takes any certificate for any name: whoever sits between reads and writes everything. For tests. Pins hold all the
+    /// same.
     pub fn dangerous_trust_anybody(mut self) -> Self {
         self.trust = Trust::Anybody;
         self

@@ -54,7 +54,7 @@ struct Shared {
 #[must_use = "a builder does nothing before `build`"]
 pub struct TlsServerBuilder {
     identities: Vec<Identity>,
-    client_authorities: Option<Vec<u8>>,
+    client_authorities: Vec<Vec<u8>>,
     clients_may_be_unknown: bool,
     protocols: Vec<Vec<u8>>,
     tls13_only: bool,
@@ -71,9 +71,9 @@ impl TlsServerBuilder {
     }
 
     /// Clients must show a certificate that one of these (PEM or DER) vouches for: mutual TLS. Applications see it in
-    /// [`Secured::certificate`](netloom_core::Secured).
+    /// [`Secured::certificate`](netloom_core::Secured). May be called several times.
     pub fn client_authorities(mut self, certificates: impl AsRef<[u8]>) -> Self {
-        self.client_authorities = Some(certificates.as_ref().to_vec());
+        self.client_authorities.push(certificates.as_ref().to_vec());
         self
     }
 
@@ -133,9 +133,9 @@ impl TlsServerBuilder {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .map_err(|error| ConfigError::new("these versions cannot be had").because(error))?;
-        let builder = match &self.client_authorities {
-            None => builder.with_no_client_auth(),
-            Some(certificates) => {
+        let builder = match self.client_authorities.as_slice() {
+            [] => builder.with_no_client_auth(),
+            certificates => {
                 let roots = roots(certificates)?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
                 let verifier = match self.clients_may_be_unknown {
@@ -182,7 +182,7 @@ impl TlsServer {
     pub fn builder(identity: Identity) -> TlsServerBuilder {
         TlsServerBuilder {
             identities: vec![identity],
-            client_authorities: None,
+            client_authorities: Vec::new(),
             clients_may_be_unknown: false,
             protocols: Vec::new(),
             tls13_only: false,
@@ -245,22 +245,36 @@ impl TlsServer {
         io: T,
         storage: (S, S),
     ) -> Result<Tls<T, S>, HandshakeError> {
-        let connection = UnbufferedServerConnection::new(self.config()).map_err(HandshakeError::new)?;
-        let tls = Tls::server(io, connection, storage);
-        match timeout(self.handshake_timeout(), handshake(tls)).await {
+        match timeout(self.handshake_timeout(), self.accept_untimed(io, storage)).await {
             Ok(done) => done,
             Err(_) => Err(HandshakeError::late()),
         }
     }
+
+    /// The same on any runtime: the [`handshake_timeout`](TlsServerBuilder::handshake_timeout), which is tokio's to keep,
+    /// is the caller's.
+    ///
+    /// # Errors
+    /// [`Code::HandshakeFailed`](netloom_core::Code) and the codes behind it, with what the peer was told.
+    pub async fn accept_untimed<T: Transport, S: Storage>(
+        &self,
+        io: T,
+        storage: (S, S),
+    ) -> Result<Tls<T, S>, HandshakeError> {
+        let connection = UnbufferedServerConnection::new(self.config()).map_err(HandshakeError::new)?;
+        handshake(Tls::server(io, connection, storage)).await
+    }
 }
 
-/// Certificates to trust.
-pub(super) fn roots(certificates: &[u8]) -> Result<RootCertStore, ConfigError> {
+/// Certificates to trust: each of these is PEM, or one in DER.
+pub(super) fn roots(certificates: &[Vec<u8>]) -> Result<RootCertStore, ConfigError> {
     let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(certificates)? {
-        roots
-            .add(certificate)
-            .map_err(|error| ConfigError::new("an authority's certificate is malformed").because(error))?;
+    for certificates in certificates {
+        for certificate in pem::certificates(certificates)? {
+            roots.add(certificate).map_err(|error| {
+                ConfigError::new("an authority's certificate is malformed").because(error)
+            })?;
+        }
     }
     Ok(roots)
 }
