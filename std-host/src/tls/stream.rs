@@ -23,6 +23,9 @@ const CONTENT: usize = 16 * 1024;
 /// What a record adds to its content, at most: its head, a nonce, its type and a tag.
 const ADDED: usize = 5 + 8 + 1 + 16;
 
+/// Bytes of what may go before it: a change of keys (RFC 8446, 4.6.3), or an alert.
+const BEFORE: usize = 5 + ADDED;
+
 /// TLS over a byte stream `T` (RFC 8446; RFC 5246 with peers that are old), by rustls. It is a byte stream itself, so
 /// sessions, codecs and applications do not change.
 ///
@@ -165,7 +168,8 @@ impl<T: Transport, S: Storage> Tls<T, S> {
     /// # Errors
     /// One of [`Code::HandshakeFailed`] and the codes behind it; what the stream below failed with.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        while self.side.common().is_handshaking() {
+        while self.is_shaking() {
+            ready!(self.poll_space(RECORD, cx))?;
             let (_, turn) = self.turn(&mut [], Wish::Nothing, cx)?;
             if let Side::Server(_) = self.side
                 && let Some(name) = identity::asked()
@@ -174,6 +178,8 @@ impl<T: Transport, S: Storage> Tls<T, S> {
             }
             match turn {
                 Turn::Again | Turn::Wrote(_) => {}
+                // TLS 1.2's client hears the last word, and has none to say.
+                Turn::Read if !self.is_shaking() => {}
                 Turn::Read => {
                     let flushed = self.poll_out(cx)?;
                     if flushed.is_ready() {
@@ -191,6 +197,12 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         self.outgoing.release_if_empty();
         self.has_more = !self.incoming.is_empty();
         Poll::Ready(Ok(()))
+    }
+
+    /// TLS 1.2's server has last words to say when it needs to hear no more.
+    fn is_shaking(&self) -> bool {
+        let common = self.side.common();
+        common.is_handshaking() || common.wants_write()
     }
 
     /// One turn of rustls, and how many bytes of `buf` it has filled.
@@ -268,9 +280,9 @@ impl<T: Transport, S: Storage> Tls<T, S> {
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while !self.outgoing.is_empty() {
             match ready!(self.io.poll_write(cx, self.outgoing.filled())) {
-                Ok(0) => return Poll::Ready(Err(self.fail(Code::SendFailed.into()))),
+                Ok(0) => return Poll::Ready(Err(self.cut(Code::SendFailed.into(), cx))),
                 Ok(n) => self.outgoing.consume(n),
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
+                Err(error) => return Poll::Ready(Err(self.cut(error, cx))),
             }
         }
         Poll::Ready(Ok(()))
@@ -280,28 +292,72 @@ impl<T: Transport, S: Storage> Tls<T, S> {
     fn poll_ready_to_seal(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match self.failed {
             Some(error) => Poll::Ready(Err(error)),
+            None if self.has_finished => Poll::Ready(Err(Code::ConnectionClosed.into())),
             None => self.poll_out(cx),
         }
     }
 
     /// Encrypts some of `content`, as many records as there is room for, and queues them.
     fn poll_seal(&mut self, content: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize>> {
-        if !make_room(&mut self.outgoing, content.len().min(CONTENT) + ADDED) {
-            self.outgoing.wait(cx);
-            return Poll::Pending;
-        }
-        let records = self.outgoing.room().len() / (CONTENT + ADDED);
-        let batch = &content[..content.len().min(records.max(1) * CONTENT)];
         loop {
+            ready!(self.poll_space(BEFORE + content.len().min(CONTENT) + ADDED, cx))?;
+            let room = self.outgoing.room().len().saturating_sub(BEFORE);
+            let most = match room / (CONTENT + ADDED) {
+                0 => room.saturating_sub(ADDED).clamp(1, CONTENT),
+                records => records * CONTENT,
+            };
+            let batch = &content[..content.len().min(most)];
             match self.turn(&mut [], Wish::Encrypt(batch), cx)?.1 {
                 Turn::Again => {}
                 Turn::Wrote(n) => return Poll::Ready(Ok(n)),
-                // The peer has closed its side, but reads on.
-                Turn::Over => self.is_over = true,
+                // It reads on.
+                Turn::Over => self.over(),
                 Turn::Read => return Poll::Ready(Err(self.fail(not_in_order()))),
                 Turn::Failed(error) => return Poll::Ready(Err(ready!(self.poll_fail(error, cx)))),
             }
         }
+    }
+
+    /// Room for so many bytes to say, or as many as there can be; what is queued leaves first if it must.
+    fn poll_space(&mut self, least: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let least = least.min(self.outgoing.limit());
+        while !make_room(&mut self.outgoing, least) {
+            if self.outgoing.is_empty() {
+                self.outgoing.wait(cx);
+                return Poll::Pending;
+            }
+            ready!(self.poll_out(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing more can be written. Why the peer is gone may be the last it has said, and says more than `error`.
+    fn cut(&mut self, error: Error, cx: &mut Context<'_>) -> Error {
+        while self.failed.is_none() && self.rest.0.len() < RECORD {
+            match self.turn(&mut [], Wish::Nothing, cx) {
+                Ok((_, Turn::Again | Turn::Wrote(_))) => {}
+                Ok((_, Turn::Read)) => match self.poll_in(cx) {
+                    Poll::Ready(Ok(1..)) => {}
+                    _ => break,
+                },
+                Ok((_, Turn::Failed(said))) => {
+                    let told = self.fail(code_of(&said));
+                    self.reason = Some(said);
+                    return told;
+                }
+                Ok((_, Turn::Over)) | Err(_) => break,
+            }
+        }
+        // Reading fails as well, and says less.
+        self.failed = Some(error);
+        error
+    }
+
+    /// The peer has closed its side. What comes behind is not for us (RFC 8446, 6.1).
+    fn over(&mut self) {
+        self.is_over = true;
+        self.incoming.consume(self.incoming.len());
+        self.incoming.release_if_empty();
     }
 
     /// What was decrypted before.
@@ -438,7 +494,7 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
                     Turn::Again | Turn::Wrote(_) => continue,
                     Turn::Read => {}
                     Turn::Over => {
-                        self.is_over = true;
+                        self.over();
                         continue;
                     }
                     Turn::Failed(error) => {
@@ -508,9 +564,10 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while !self.has_finished && self.failed.is_none() {
             ready!(self.poll_out(cx))?;
+            ready!(self.poll_space(BEFORE + ADDED, cx))?;
             match self.turn(&mut [], Wish::Close, cx)?.1 {
                 Turn::Again => {}
-                Turn::Over => self.is_over = true,
+                Turn::Over => self.over(),
                 Turn::Wrote(_) | Turn::Read => self.has_finished = true,
                 Turn::Failed(error) => return Poll::Ready(Err(ready!(self.poll_fail(error, cx)))),
             }
