@@ -45,6 +45,8 @@ pub struct Tls<T, S> {
     /// The peer has said that it is done.
     is_over: bool,
     has_finished: bool,
+    /// Nothing can be written any more.
+    is_cut: bool,
     /// The host that the client asked for.
     server_name: Option<Box<str>>,
     /// Why nothing more can be said or heard.
@@ -152,6 +154,7 @@ impl<T: Transport, S: Storage> Tls<T, S> {
             has_more: false,
             is_over: false,
             has_finished: false,
+            is_cut: false,
             server_name: None,
             failed: None,
             reason: None,
@@ -234,11 +237,9 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         let told = self.failed.is_some();
         let failed = self.fail(code_of(&error));
         if !told {
-            // The alert is queued. No turn more than that: rustls would look at what is wrong a second time, and panic.
+            // The alert comes before all that is still to be read, which is not to be looked at again: rustls would panic.
             while self.side.common().wants_write() {
-                if !matches!(self.turn(&mut [], Wish::Nothing, cx), Ok((_, Turn::Again))) {
-                    break;
-                }
+                let Ok((_, Turn::Again)) = self.turn(&mut [], Wish::Nothing, cx) else { break };
             }
             self.reason = Some(error);
         }
@@ -279,10 +280,14 @@ impl<T: Transport, S: Storage> Tls<T, S> {
     /// Writes the records that are queued.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while !self.outgoing.is_empty() {
+            if self.is_cut {
+                return self.poll_last_words(cx).map(Err);
+            }
             match ready!(self.io.poll_write(cx, self.outgoing.filled())) {
-                Ok(0) => return Poll::Ready(Err(self.cut(Code::SendFailed.into(), cx))),
+                Ok(0) => return Poll::Ready(Err(self.fail(Code::SendFailed.into()))),
                 Ok(n) => self.outgoing.consume(n),
-                Err(error) => return Poll::Ready(Err(self.cut(error, cx))),
+                Err(error) if error == Code::ConnectionClosed => self.is_cut = true,
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
             }
         }
         Poll::Ready(Ok(()))
@@ -331,26 +336,24 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing more can be written. Why the peer is gone may be the last it has said, and says more than `error`.
-    fn cut(&mut self, error: Error, cx: &mut Context<'_>) -> Error {
-        while self.failed.is_none() && self.rest.0.len() < RECORD {
+    /// The peer is gone. Why may be the last it has said, so what it has sent is read, to the end of the stream.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        while self.failed.is_none() && !self.is_over && self.rest.0.len() < RECORD {
             match self.turn(&mut [], Wish::Nothing, cx) {
                 Ok((_, Turn::Again | Turn::Wrote(_))) => {}
-                Ok((_, Turn::Read)) => match self.poll_in(cx) {
-                    Poll::Ready(Ok(1..)) => {}
-                    _ => break,
+                Ok((_, Turn::Read)) => match ready!(self.poll_in(cx)) {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => break,
                 },
                 Ok((_, Turn::Failed(said))) => {
-                    let told = self.fail(code_of(&said));
+                    self.fail(code_of(&said));
                     self.reason = Some(said);
-                    return told;
                 }
-                Ok((_, Turn::Over)) | Err(_) => break,
+                Ok((_, Turn::Over)) => self.over(),
+                Err(_) => break,
             }
         }
-        // Reading fails as well, and says less.
-        self.failed = Some(error);
-        error
+        Poll::Ready(self.fail(Code::ConnectionClosed.into()))
     }
 
     /// The peer has closed its side. What comes behind is not for us (RFC 8446, 6.1).
