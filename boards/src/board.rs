@@ -61,6 +61,12 @@ pub(crate) struct App {
     /// Connections of HTTP that it takes at once, if it serves the demo's pages: then `cargo board test` tries them.
     #[serde(default)]
     pub(crate) http_connections: usize,
+    /// Whether it reports to a server over TLS: then `cargo board test` is that server, and others.
+    #[serde(default)]
+    pub(crate) reports: bool,
+    /// Features of the board's crate that it needs.
+    #[serde(default, skip_serializing)]
+    pub(crate) features: Vec<String>,
     /// What it may take of the board's memory.
     pub(crate) budget: Bytes,
     /// What it should come down to.
@@ -102,6 +108,11 @@ impl<'a> Image<'a> {
     /// Connections of HTTP that it takes at once, those that wait counted; zero if it serves no pages of the demo's.
     pub(crate) fn http_connections(&self) -> usize {
         self.app.map_or(self.board.http_connections, |(_, app)| app.http_connections)
+    }
+
+    /// Whether it reports to a server over TLS.
+    pub(crate) fn reports(&self) -> bool {
+        self.app.is_some_and(|(_, app)| app.reports)
     }
 
     /// What it should come down to, if that is less than its budget.
@@ -169,9 +180,9 @@ impl Board {
         Ok(Image { board: self, app: Some((name, app)) })
     }
 
-    /// Those that `cargo board test` tries: its own application, and those that serve the demo's pages.
+    /// Those that `cargo board test` tries: its own application, and those that serve the demo's pages or report.
     pub(crate) fn tested(&self) -> impl Iterator<Item = Image<'_>> {
-        self.images().filter(|image| image.app.is_none() || image.http_connections() > 0)
+        self.images().filter(|image| image.app.is_none() || image.http_connections() > 0 || image.reports())
     }
 
     /// All its images, the one with its own application first.

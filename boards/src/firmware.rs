@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::board::{Board, Image};
+use crate::report::Settings;
 use crate::toolchain::Toolchain;
 
 /// Where the firmware's words go.
@@ -17,11 +18,12 @@ pub(crate) enum Console {
     Semihosting,
 }
 
-/// Builds the image and tells where the ELF file is. cargo's own progress goes to the terminal.
+/// Builds the image, with these settings where the environment has none, and tells where the ELF file is. cargo's own progress
+/// goes to the terminal.
 ///
 /// # Errors
 /// When no compiler is installed for the board's target, or cargo fails.
-pub(crate) fn build(image: &Image<'_>, console: Console) -> Result<PathBuf> {
+pub(crate) fn build(image: &Image<'_>, console: Console, settings: &Settings) -> Result<PathBuf> {
     let board = image.board;
     let toolchain = Toolchain::find(&board.target)?;
     eprintln!("{}: building for {} with {}", image.name(), board.target, toolchain.name());
@@ -32,7 +34,9 @@ pub(crate) fn build(image: &Image<'_>, console: Console) -> Result<PathBuf> {
     if let Some((_, app)) = image.app {
         cargo.arg("--no-default-features");
         cargo.envs(app.environment.iter().filter(|(variable, _)| env::var_os(variable).is_none()));
+        cargo.args(app.features.iter().flat_map(|feature| ["--features", feature]));
     }
+    cargo.envs(settings.variables());
     if console == Console::Semihosting {
         cargo.args(["--features", "semihosting"]);
     }
@@ -45,7 +49,7 @@ pub(crate) fn build(image: &Image<'_>, console: Console) -> Result<PathBuf> {
 
 /// One folder for all boards, so that `core` and the dependencies are compiled once for each target, apart from the
 /// workspace's own, so that neither waits for the other.
-fn target_folder(board: &Board) -> Result<PathBuf> {
+pub(crate) fn target_folder(board: &Board) -> Result<PathBuf> {
     let workspace =
         board.folder.parent().and_then(Path::parent).context("a board is in the workspace's boards")?;
     Ok(workspace.join("target").join("firmware"))

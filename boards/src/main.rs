@@ -9,12 +9,14 @@ mod client;
 mod firmware;
 mod pages;
 mod qemu;
+mod report;
 mod size;
 mod table;
 mod toolchain;
 
 use std::io::{self, ErrorKind, Write};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,6 +26,7 @@ use crate::acceptance::{Scenario, Tally};
 use crate::board::Image;
 use crate::firmware::Console;
 use crate::qemu::Guest;
+use crate::report::{Meetings, Settings};
 
 /// Builds, runs, tests and sizes netloom's firmware
 #[derive(Parser)]
@@ -65,6 +68,18 @@ enum Command {
         /// The address of this machine that leads to the board
         #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
         bind: Ipv4Addr,
+        /// Have the board report to this server, like tls://127.0.0.1:7443: its application is then `report`
+        #[arg(long, value_name = "URL", conflicts_with = "app")]
+        report: Option<String>,
+        /// The certificate, PEM or DER, of the authority that vouches for that server
+        #[arg(long, value_name = "FILE", requires = "report")]
+        ca: Option<PathBuf>,
+        /// The SHA-256 of that server's SubjectPublicKeyInfo, in hexadecimal digits
+        #[arg(long, value_name = "SHA256", requires = "report")]
+        pin: Option<String>,
+        /// The name in that server's certificate, if it is not the URL's
+        #[arg(long, value_name = "NAME", requires = "report")]
+        server_name: Option<String>,
     },
     /// Boots a board in QEMU and checks, from outside, what it does
     Test {
@@ -107,13 +122,19 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Build { name, app } => {
             for board in board::chosen(name.as_deref())? {
                 let image = board.image(app.as_deref())?;
-                println!("{}", firmware::build(&image, Console::Silent)?.display());
+                println!("{}", firmware::build(&image, Console::Silent, &Settings::NONE)?.display());
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { name, app, port, http, bind } => {
+        Command::Run { name, app, port, http, bind, report, ca, pin, server_name } => {
             for board in board::chosen(Some(&name))? {
-                serve(&board.image(app.as_deref())?, bind, (port, http))?;
+                let (mut app, mut settings) = (app.as_deref(), Settings::NONE);
+                if let Some(url) = &report {
+                    let folder = firmware::target_folder(&board)?;
+                    let (name, ca, pin) = (server_name.as_deref(), ca.as_deref(), pin.as_deref());
+                    (app, settings) = (Some("report"), Settings::new(url, name, ca, pin, &folder)?);
+                }
+                serve(&board.image(app)?, bind, (port, http), &settings)?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -153,21 +174,27 @@ fn exit_code(ok: bool) -> ExitCode {
 }
 
 /// Boots the board and stays until it ends or Ctrl-C.
-fn serve(image: &Image<'_>, bind: Ipv4Addr, ports: (u16, u16)) -> Result<()> {
-    let elf = firmware::build(image, Console::Semihosting)?;
+fn serve(image: &Image<'_>, bind: Ipv4Addr, ports: (u16, u16), settings: &Settings) -> Result<()> {
+    let elf = firmware::build(image, Console::Semihosting, settings)?;
     let mut guest = Guest::boot(image, &elf, bind, ports)?;
     let urls = [
         guest.echo().map(|echo| format!("tcp://{echo}")),
         guest.http().map(|http| format!("http://{http}/")),
     ];
     let urls: Vec<String> = urls.into_iter().flatten().collect();
-    println!("{} is up: {}; Ctrl-C ends it", image.name(), urls.join(", "));
+    let urls = if urls.is_empty() { String::new() } else { format!(": {}", urls.join(", ")) };
+    println!("{} is up{urls}; Ctrl-C ends it", image.name());
     guest.follow()
 }
 
 /// Boots the board on a free loopback port and runs the acceptance scenario against it.
 fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
-    let elf = firmware::build(image, Console::Semihosting)?;
+    let meetings = if image.reports() { Some(Meetings::new()?) } else { None };
+    let settings = match &meetings {
+        Some(meetings) => meetings.settings(&firmware::target_folder(image.board)?)?,
+        None => Settings::NONE,
+    };
+    let elf = firmware::build(image, Console::Semihosting, &settings)?;
     let guest = Guest::boot(image, &elf, Ipv4Addr::LOCALHOST, (0, 0))?;
     println!("{}", image.name());
     if let Some(echo) = guest.echo() {
@@ -175,6 +202,9 @@ fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
     }
     if let Some(http) = guest.http() {
         pages::run(http, image.http_connections(), tally);
+    }
+    if let Some(meetings) = meetings {
+        meetings.run(tally);
     }
     for line in guest.said() {
         println!("         the board says: {line}");

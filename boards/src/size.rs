@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::board::{Bytes, Image};
 use crate::firmware::{self, Console};
+use crate::report::Settings;
 use crate::table::{self, Align, thousands};
 
 /// An image on the scales.
@@ -79,7 +80,11 @@ pub(crate) fn weigh(images: &[Image<'_>], symbols: usize) -> Result<Vec<Weight>>
     images
         .iter()
         .map(|image| {
-            let elf = firmware::build(image, Console::Silent)?;
+            let settings = match image.reports() {
+                true => Settings::sample(&firmware::target_folder(image.board)?)?,
+                false => Settings::NONE,
+            };
+            let elf = firmware::build(image, Console::Silent, &settings)?;
             let (used, biggest) =
                 read(&elf, symbols).with_context(|| format!("cannot read {}", elf.display()))?;
             Ok(Weight::new(image, used, biggest))

@@ -77,7 +77,7 @@ impl Connector {
         memory: &'d mut ClientMemory<QUEUE, SOCKET>,
     ) -> Result<BoardSession<'d, C>> {
         let (queues, sockets) = memory.split();
-        let socket = self.in_time(connected(stack, host.into(), sockets)).await?;
+        let socket = in_time(self.timeout, connected(stack, host.into(), sockets)).await?;
         Ok(Session::open(Tcp::new(socket), codec, queues, BoardClock::new(None), self.options))
     }
 
@@ -110,16 +110,16 @@ impl Connector {
             let socket = connected(stack, host, sockets).await?;
             Tls::connect(Tcp::new(socket), config, rng, records).await
         };
-        let tls = self.in_time(connecting).await?;
+        let tls = in_time(self.timeout, connecting).await?;
         Ok(Session::open(tls, codec, queues, BoardClock::new(None), self.options))
     }
+}
 
-    async fn in_time<T>(&self, connecting: impl Future<Output = Result<T>>) -> Result<T> {
-        // A year is for ever, and does not overflow embassy's clock.
-        let timeout = self.timeout.min(Duration::from_secs(365 * 86_400));
-        let timeout = embassy_time::Duration::from_millis(timeout.as_millis() as u64);
-        with_timeout(timeout, connecting).await.unwrap_or(Err(Code::ConnectionTimeout.into()))
-    }
+pub(crate) async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    // A year is for ever, and does not overflow embassy's clock.
+    let timeout = timeout.min(Duration::from_secs(365 * 86_400));
+    let timeout = embassy_time::Duration::from_millis(timeout.as_millis() as u64);
+    with_timeout(timeout, work).await.unwrap_or(Err(Code::ConnectionTimeout.into()))
 }
 
 async fn connected<'d>(stack: Stack<'d>, host: Host<'_>, (rx, tx): Buffers<'d>) -> Result<TcpSocket<'d>> {
@@ -133,7 +133,7 @@ async fn connected<'d>(stack: Stack<'d>, host: Host<'_>, (rx, tx): Buffers<'d>) 
     }
 }
 
-async fn resolve(stack: Stack<'_>, host: Host<'_>) -> Result<IpEndpoint> {
+pub(crate) async fn resolve(stack: Stack<'_>, host: Host<'_>) -> Result<IpEndpoint> {
     let _ = stack;
     match host {
         Host::Address(address) => {

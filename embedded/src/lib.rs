@@ -44,6 +44,8 @@ mod clock;
 mod crowd;
 mod memory;
 mod serve;
+#[cfg(feature = "sntp")]
+pub mod sntp;
 mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
