@@ -22,7 +22,7 @@ pub enum ServerProof<'a> {
     /// By a certificate that this trusts.
     Certificate(&'a dyn Trust),
     /// By knowing a key that both were given before (RFC 8446, 2.2), with ECDHE beside it. A server that does not know it, or
-    /// wants to show a certificate instead, is refused. Saves a board 50 KB of flash.
+    /// wants to show a certificate instead, is refused.
     PreSharedKey {
         /// Which key it is, for the server: not a secret.
         identity: &'a [u8],
