@@ -12,6 +12,8 @@
 //! more sockets than sessions; who comes when all sessions are taken waits on a spare socket for one to
 //! become free, and after [`Patience`](AcceptorOptions::patience) gets the protocol's goodbye.
 //!
+//! A board's client is a [`Connector`], over TCP or over TLS (feature `tls`). With the feature `sntp` it can ask for the time.
+//!
 //! All memory is in one [`Memory`], to be put into a named static; [`Memory::TOTAL`] is its size.
 //!
 //! ```

@@ -1,8 +1,8 @@
 //! The time of day, from a server of SNTP (RFC 4330; the packets are NTP's, RFC 5905).
 //!
 //! An answer counts if it comes from whom was asked and repeats the random number that was sent: somebody who does not see the
-//! question cannot make one up. Somebody who does can, for SNTP has no signatures: of such a time, ask only that it is
-//! [not before](crate::tls::Time::NotBefore) the firmware was built, and take a certificate's `Known` time with that in mind.
+//! question cannot make one up. Somebody who does can, for SNTP has no signatures: who can delay and change packets can have a
+//! board take an expired certificate for one that is valid. So never believe a time before the firmware was built.
 //!
 //! ```
 //! use netloom_embedded::{Duration, Result, Stack, sntp};
@@ -53,7 +53,7 @@ impl WallClock {
 }
 
 /// Asks `server` for the time, once, for at most `timeout`. Right to a second or two. Takes one socket of the stack's and no
-/// memory but the future's, 0.4 KB.
+/// memory but the future's, 0.8 KB.
 ///
 /// `random` is a number that nobody can guess.
 ///
@@ -70,8 +70,9 @@ pub async fn ask(
     let server = server.into();
     in_time(timeout, async {
         let server = resolve(stack, server).await?;
-        let (mut rx, mut tx) = ([0; 2 * PACKET], [0; PACKET]);
-        let (mut rx_places, mut tx_places) = ([PacketMetadata::EMPTY; 2], [PacketMetadata::EMPTY]);
+        // Somebody who sends more at once, to keep the answer out, gets his way: there is no time then.
+        let (mut rx, mut tx) = ([0; 4 * PACKET], [0; PACKET]);
+        let (mut rx_places, mut tx_places) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY]);
         let mut socket = UdpSocket::new(stack, &mut rx_places, &mut rx, &mut tx_places, &mut tx);
         let failed = || Error::new(Code::ConnectionFailed);
         socket.bind(0).map_err(|_| failed())?;

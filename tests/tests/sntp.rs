@@ -49,7 +49,6 @@ fn ask(answers: Answers) -> Result<u64> {
         heard = Some(clock.map(|clock| clock.now()));
     });
     lab.run(Duration::from_secs(120)).assert_done();
-    drop(lab);
     heard.expect("the client is done")
 }
 

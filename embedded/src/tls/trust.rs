@@ -41,7 +41,7 @@ impl From<IpAddr> for ServerName<'_> {
 /// What is known of the time, in seconds since 1970, UTC. Certificates are valid from a time until a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// It is this: a clock that runs while the board is off, or [SNTP](crate::sntp)'s.
+    /// It is this: a clock that runs while the board is off, or SNTP's (`netloom_embedded::sntp`).
     Known(u64),
     /// It is no earlier than this, such as when the firmware was built. A certificate that had expired by then is refused;
     /// one that was not yet valid then may be by now, and is not.

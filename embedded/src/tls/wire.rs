@@ -119,13 +119,14 @@ impl<'a, T: Transport> Wire<'a, T> {
 
     /// Sends the alert that goes with `error`, as well as that can be, and no more.
     pub(super) async fn tell(&mut self, error: Error) -> Result<()> {
-        let record = [ALERT, 3, 3, 0, 2, alert::FATAL, error.wire() as u8];
+        let number = match error.wire() {
+            0 => alert::INTERNAL_ERROR,
+            number => number as u8,
+        };
+        let record = [ALERT, 3, 3, 0, 2, alert::FATAL, number];
         match self.secret {
             // In the place of the record that is not sent.
-            Some(secret) => {
-                let [.., level, number] = record;
-                self.send(&[level, number, ALERT], secret).await?;
-            }
+            Some(secret) => self.send(&[alert::FATAL, number, ALERT], secret).await?,
             // RFC 8446, 6 wants it encrypted once there are keys, and embedded-tls does not tell them before the end. Servers
             // take it like this too, because until our first encrypted record they cannot know better.
             None => self.send_all(None, &record).await?,
