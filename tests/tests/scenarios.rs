@@ -3,19 +3,19 @@
 use netloom_lab::scenarios;
 
 macro_rules! on_seeds {
-    ($seeds:literal: $($name:ident)*) => {
-        $(
+    ($($seeds:literal: $($name:ident)*;)*) => {
+        $($(
             #[test]
             fn $name() {
                 let (_, scenario) = scenarios::find(stringify!($name)).expect("it is in the table");
                 (0..$seeds).for_each(scenario);
             }
-        )*
+        )*)*
 
         #[test]
         fn every_scenario_is_run_here() {
             // The last needs embassy-net, and is in ethernet.rs.
-            let here = [$(stringify!($name),)* "tcp_is_exact_through_loss"];
+            let here = [$($(stringify!($name),)*)* "tcp_is_exact_through_loss"];
             for (name, _) in scenarios::ALL {
                 assert!(here.contains(name), "{name} is missing");
             }
@@ -23,7 +23,13 @@ macro_rules! on_seeds {
     };
 }
 
-on_seeds! { 300:
+on_seeds! {
+1000:
+    tls_echo_is_exact_however_it_is_cut
+    tls_a_connection_that_breaks_leaves_a_prefix
+    tls_an_end_at_any_byte_is_no_goodbye
+    tls_a_changed_byte_is_never_heard;
+300:
     a_board_serves_more_clients_than_it_has_sessions
     a_client_too_many_gets_a_goodbye_and_no_reset
     who_waits_longest_is_served_first
@@ -96,5 +102,5 @@ on_seeds! { 300:
     a_message_waits_for_a_block_of_its_size
     a_reply_waits_for_a_block_of_its_size
     blocks_that_never_come_back_end_the_session
-    a_message_too_large_is_refused_on_its_header
+    a_message_too_large_is_refused_on_its_header;
 }

@@ -36,7 +36,7 @@ pub(super) async fn converse<P: Platform, C: Speech>(
     Ok(())
 }
 
-fn faults(world: &World) -> Faults {
+pub(super) fn faults(world: &World) -> Faults {
     let rough = Faults::rough().capacity(world.length(200));
     match world.below(4) {
         0 => Faults::none(),

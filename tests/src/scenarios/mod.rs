@@ -19,6 +19,7 @@
 //! | `websocket_bounds` | faults and their close codes, closing, silence, slowness, floods |
 //! | `lending` | blocks that run out |
 //! | `board` | the host of microcontrollers: more clients than sessions, vanishing peers |
+//! | `tls` | handshakes and data over cuts, ends and changed bytes; feature `tls` |
 //! | `frames` | embassy-net stacks on simulated Ethernet |
 
 #[cfg(feature = "embassy")]
@@ -37,6 +38,8 @@ mod large;
 mod lending;
 mod pressure;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
 mod waiting;
 mod websocket;
 mod websocket_bounds;
@@ -50,13 +53,14 @@ use netloom_core::{Code, Duration, Error, Result};
 pub type Scenario = (&'static str, fn(u64));
 
 macro_rules! table {
-    (board: $($board:ident)*; $($module:ident: $($name:ident)*;)*) => {
+    (board: $($board:ident)*; tls: $($tls:ident)*; $($module:ident: $($name:ident)*;)*) => {
         /// Every scenario.
         pub const ALL: &[Scenario] = &[
             $($((stringify!($name), $module::$name),)*)*
             #[cfg(feature = "embassy")]
             ("tcp_is_exact_through_loss", frames::tcp_is_exact_through_loss),
             $(#[cfg(feature = "embassy")] (stringify!($board), board::$board),)*
+            $(#[cfg(feature = "tls")] (stringify!($tls), tls::$tls),)*
         ];
     };
 }
@@ -67,6 +71,10 @@ table! {
         who_waits_longest_is_served_first
         a_peer_that_vanishes_gives_its_session_back
         a_board_that_cannot_connect_is_told_why;
+    tls: tls_echo_is_exact_however_it_is_cut
+        tls_a_connection_that_breaks_leaves_a_prefix
+        tls_an_end_at_any_byte_is_no_goodbye
+        tls_a_changed_byte_is_never_heard;
     echo: echo_is_exact_however_it_is_cut
         queued_output_leaves_in_one_write;
     cancel: nothing_is_lost_when_receive_is_dropped
