@@ -474,10 +474,7 @@ fn make_room<S: Storage>(queue: &mut Queue<S>, least: usize) -> bool {
 
 impl<T: Transport, S: Storage> Transport for Tls<T, S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
-        if !self.rest.0.is_empty() {
-            return Poll::Ready(Ok(self.take_rest(buf)));
-        }
-        let mut filled = 0;
+        let mut filled = self.take_rest(buf);
         loop {
             if self.is_over {
                 return Poll::Ready(Ok(filled));
@@ -487,7 +484,7 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
             }
             // Without room for a whole record it would have to be kept.
             if filled > 0 && buf.len() - filled < CONTENT {
-                self.has_more = true;
+                self.has_more = !self.incoming.is_empty();
                 return Poll::Ready(Ok(filled));
             }
             if !self.incoming.is_empty() {
