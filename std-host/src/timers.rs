@@ -22,7 +22,9 @@ pub(crate) struct Timers {
     /// Everything due by then has been woken.
     reached: Cell<Instant>,
     numbers: Cell<u64>,
-    /// What is due first has changed.
+    /// When the alarm goes off. Too early is harmless, so it is set anew only to go off sooner.
+    alarm: Cell<Instant>,
+    /// Something is due before the alarm goes off.
     sooner: Notify,
     /// Since the epoch.
     ticks: Ticks,
@@ -36,6 +38,7 @@ impl Timers {
             waiting: RefCell::default(),
             reached: Cell::default(),
             numbers: Cell::default(),
+            alarm: Cell::new(Instant::NEVER),
             sooner: Notify::new(),
         }
     }
@@ -62,6 +65,7 @@ impl Timers {
         let alarm = Alarm::new();
         loop {
             let first = self.waiting.borrow().first_key_value().map(|((at, _), _)| *at);
+            self.alarm.set(first.unwrap_or(Instant::NEVER));
             let Some(first) = first else {
                 self.sooner.notified().await;
                 continue;
@@ -130,9 +134,8 @@ impl<W: AsRef<Timers>> Timer<W> {
         self.disarm();
         (self.armed, self.waker) = (at.min(CENTURY), cx.waker().data());
         let timers = self.timers();
-        let mut waiting = timers.waiting.borrow_mut();
-        waiting.insert((self.armed, self.number), cx.waker().clone());
-        if waiting.first_key_value().is_some_and(|((_, first), _)| *first == self.number) {
+        timers.waiting.borrow_mut().insert((self.armed, self.number), cx.waker().clone());
+        if self.armed < timers.alarm.get() {
             timers.sooner.notify_one();
         }
         Poll::Pending
@@ -205,6 +208,26 @@ mod tests {
                 assert_eq!(timers.waiting.borrow().len(), 1);
                 until(&mut timer, base.as_micros() / 1_000_000 + seconds).await;
             }
+        });
+    }
+
+    #[test]
+    fn what_is_due_after_the_alarm_leaves_it_alone_and_is_woken_all_the_same() {
+        run(|timers| async move {
+            let (mut first, mut second) = (Timer::new(timers.clone()), Timer::new(timers.clone()));
+            let (sooner, later) = (Instant::from_micros(1_000_000), Instant::from_micros(5_000_000));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(second.poll_until(later, &mut cx).is_pending());
+            for (timer, at) in [(&mut first, sooner), (&mut second, later)] {
+                assert!(timer.poll_until(at, &mut cx).is_pending());
+                timer.disarm();
+                for _ in 0..2 {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(timers.alarm.get(), sooner);
+            }
+            until(&mut second, 5).await;
+            assert_eq!(timers.alarm.get(), Instant::NEVER);
         });
     }
 
