@@ -26,7 +26,7 @@ use crate::stream::Stream;
 use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
 #[cfg(feature = "tls")]
-use crate::tls::TlsServer;
+use crate::tls::{HandshakeError, TlsServer};
 
 /// What a server's sessions run on: they stay on their worker's thread.
 pub struct ServerPlatform;
@@ -380,13 +380,19 @@ where
         let (host, tls, shaking) = (self.clone(), tls.clone(), Shaking::new(local));
         spawn_local(async move {
             let storage = (host.local.reading.lend(), host.local.writing.lend());
-            let mut handshake = pin!(tls.accept(Tcp::new(stream), storage));
+            let mut handshake = pin!(tls.accept_untimed(Tcp::new(stream), storage));
+            // A timer of tokio's would have the runtime woken for each.
+            let mut clock = host.local.clock();
+            let late = clock.now() + tls.handshake_timeout();
             let done = poll_fn(|cx| {
                 guest.sit(cx.waker());
-                match guest.local.stopping.get() {
-                    true => Poll::Ready(None),
-                    false => handshake.as_mut().poll(cx).map(Some),
+                if guest.local.stopping.get() {
+                    return Poll::Ready(None);
                 }
+                if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
+                    return Poll::Ready(Some(done));
+                }
+                clock.poll_until(late, cx).map(|()| Some(Err(HandshakeError::late())))
             });
             match done.await {
                 Some(Ok(secured)) => {

@@ -20,7 +20,7 @@ impl HandshakeError {
         Self { error: code_of(&source), source: Some(source) }
     }
 
-    pub(super) fn late() -> Self {
+    pub(crate) fn late() -> Self {
         Self { error: Code::ConnectionTimeout.into(), source: None }
     }
 

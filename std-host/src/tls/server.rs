@@ -231,7 +231,7 @@ impl TlsServer {
         self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).handshakes_max
     }
 
-    fn handshake_timeout(&self) -> Duration {
+    pub(crate) fn handshake_timeout(&self) -> Duration {
         self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).handshake_timeout
     }
 
