@@ -10,7 +10,7 @@ use httparse::{EMPTY_HEADER, Status};
 use memchr::memmem;
 
 /// The longest answer that is learned, in bytes.
-const LONGEST: usize = 64 * 1024;
+const LONGEST: usize = 128 * 1024;
 /// The most header fields of an answer that is learned.
 const MOST_FIELDS: usize = 32;
 

@@ -28,6 +28,26 @@ impl Row {
         let Summary { cpu_ratio: ratio, rate_ratio, .. } = summary;
         Self { peer, case: format!("{size}x{in_flight}"), size, in_flight, ratio, rate_ratio, summary }
     }
+
+    /// The same, of a case that has a name.
+    pub fn called(self, case: &str) -> Self {
+        Self { case: case.to_owned(), ..self }
+    }
+
+    /// Whose it is.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// What the case is called.
+    pub fn case(&self) -> &str {
+        &self.case
+    }
+
+    /// The server's CPU time per message, in nanoseconds, and that by the reference's.
+    pub fn cpu(&self) -> (f64, f64) {
+        (self.summary.cpu_ns, self.ratio)
+    }
 }
 
 /// `rows` for people; `rate` is what is counted: `messages/s`.

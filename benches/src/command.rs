@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 
 use crate::machine::{self, Machine};
 use crate::servers::Contender;
-use crate::servers::{fanout as fanout_servers, http as http_servers, tcp as tcp_servers, ws as ws_servers};
-use crate::{churn, fanout, http, many, slow, tcp, ws};
+use crate::servers::{
+    fanout as fanout_servers, http as http_servers, tcp as tcp_servers, tls as tls_servers, ws as ws_servers,
+};
+use crate::{churn, fanout, http, many, slow, tcp, tls, ws};
 
 /// Run netloom's servers and their peers side by side.
 ///
@@ -29,6 +31,8 @@ enum Comparison {
     Http(http::Options),
     /// WebSocket messages echoed: rate, CPU time, memory per idle connection.
     Ws(ws::Options),
+    /// Messages over TLS: bulk, handshakes, echo, memory per idle session.
+    Tls(tls::Options),
     /// WebSocket messages of one, sent to a thousand.
     Fanout(fanout::Options),
     /// Connections opened and closed one after another: memory must not grow.
@@ -65,6 +69,11 @@ enum Server {
         /// Which.
         peer: ws_servers::Peer,
     },
+    /// A server of TLS.
+    Tls {
+        /// Which.
+        peer: tls_servers::Peer,
+    },
     /// A server that tells many.
     Fanout {
         /// Which.
@@ -79,6 +88,7 @@ impl Command {
             Comparison::Tcp(options) => options.run(&Machine::prepare()),
             Comparison::Http(options) => options.run(&Machine::prepare()),
             Comparison::Ws(options) => options.run(&Machine::prepare()),
+            Comparison::Tls(options) => options.run(&Machine::prepare()),
             Comparison::Fanout(options) => options.run(&Machine::prepare()),
             Comparison::Churn(options) => options.run(&Machine::prepare()),
             Comparison::Many(options) => options.run(&Machine::prepare()),
@@ -89,6 +99,7 @@ impl Command {
                     Server::Tcp { peer } => peer.serve()?,
                     Server::Http { peer } => peer.serve()?,
                     Server::Ws { peer } => peer.serve()?,
+                    Server::Tls { peer } => peer.serve()?,
                     Server::Fanout { peer } => peer.serve()?,
                 }
                 Ok(ExitCode::SUCCESS)

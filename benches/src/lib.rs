@@ -17,7 +17,9 @@
 //! | [`answer`] | an HTTP answer, of which only the Date may change |
 //! | [`handshake`] | a client's side of a WebSocket |
 //! | [`deflated`] | its compressed messages |
+//! | [`secure`] | a client's side of TLS |
 //! | [`tcp`], [`http`], [`ws`] | the rows of echoed frames, of answered requests, of echoed WebSocket messages |
+//! | [`tls`] | what it costs to secure them |
 //! | [`fanout`] | what it costs to tell a thousand what one says |
 //! | [`instructions`] | instructions per request, by valgrind |
 //! | [`idle`], [`many`], [`churn`] | what connections cost that do nothing, all at once, one after another |
@@ -45,7 +47,9 @@ pub mod many;
 pub mod process;
 pub mod report;
 pub mod rounds;
+pub mod secure;
 pub mod servers;
 pub mod slow;
 pub mod tcp;
+pub mod tls;
 pub mod ws;

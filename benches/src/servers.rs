@@ -6,8 +6,10 @@ pub mod fanout;
 pub mod framed;
 pub mod http;
 pub mod netloom;
+pub mod nginx;
 pub mod raw;
 pub mod tcp;
+pub mod tls;
 pub mod ws;
 
 use std::io::{self, Write};

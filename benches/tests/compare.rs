@@ -116,6 +116,7 @@ fn a_server_that_does_not_time_out_keeps_its_slow_clients() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn websockets_echo_and_are_measured_plain_and_compressed() {
     let report = json(&[
         "ws",
@@ -159,4 +160,19 @@ fn what_one_says_reaches_every_member() {
     peers.sort_unstable();
     assert_eq!(peers, ["bare", "netloom"]);
     assert!(rows.iter().all(|row| row["rate"].as_f64().unwrap() > 0.0 && row["case"] == "64x16"));
+=======
+fn tls_servers_shake_hands_echo_and_are_measured_beside_tokio_rustls() {
+    let report = json(&["tls", "--json", "--quick", "--rounds", "1", "--idle", "32", "--only", "netloom"]);
+    let rows = report["rows"].as_array().unwrap();
+    let cases = ["received", "sent", "full", "full hybrid", "resumed", "resumed hybrid", "64x1", "64x16"];
+    let expected = cases.iter().flat_map(|&case| [(case, "netloom"), (case, "tokio-rustls")]);
+    let named = rows.iter().map(|row| (row["case"].as_str().unwrap(), row["peer"].as_str().unwrap()));
+    assert!(named.eq(expected), "{rows:?}");
+    for row in rows {
+        assert!(row["rate"].as_f64().unwrap() > 0.0 && row["ratio"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    // Bulk and handshakes are also told in units of their own.
+    assert_eq!(report["figures"].as_array().unwrap().len(), 2 * 6);
+    assert!(report["idle_bytes"]["netloom"].as_u64().unwrap() > 0);
+>>>>>>> c39bd3a (Benches: compare tls, beside tokio-rustls and nginx)
 }

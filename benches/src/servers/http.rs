@@ -2,7 +2,6 @@
 
 pub mod hyper;
 pub mod netloom;
-pub mod nginx;
 pub mod raw;
 
 #[cfg(feature = "peers-http")]
@@ -15,10 +14,11 @@ pub mod may;
 pub mod picoserve;
 
 use std::io;
+use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::Contender;
+use super::{Contender, nginx};
 
 /// What is asked for: the request of the TechEmpower benchmark, 169 bytes.
 pub const REQUEST: &[u8] = b"GET /plaintext HTTP/1.1\r\n\
@@ -75,7 +75,12 @@ impl Contender for Peer {
             Self::Netloom => netloom::serve(),
             Self::Raw => raw::serve(),
             Self::Hyper => hyper::serve(),
-            Self::Nginx => nginx::serve(),
+            Self::Nginx => {
+                let server = |address, _: &Path| {
+                    format!("listen {address}; location = /plaintext {{ return 200 \"{BODY}\"; }}")
+                };
+                nginx::serve(server, &[])
+            }
             #[cfg(feature = "peers-http")]
             Self::Axum => axum::serve(),
             #[cfg(feature = "peers-http")]

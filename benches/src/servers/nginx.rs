@@ -12,8 +12,7 @@ use std::{env, iter};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::BODY;
-use crate::servers::announce;
+use super::announce;
 
 /// Where Debian has it, which is not in everyone's search path.
 const USUAL: &str = "/usr/sbin";
@@ -25,15 +24,19 @@ pub fn program() -> Option<PathBuf> {
     folders.map(|folder| folder.join("nginx")).find(|program| program.is_file())
 }
 
-/// Becomes nginx, which listens a little after it was announced; returns only if that fails.
-pub fn serve() -> io::Result<()> {
+/// Becomes nginx, which listens a little after it was announced; returns only if that fails. `server` is what its
+/// configuration says of the server that listens there, and whose `files` lie in that folder.
+pub fn serve(server: impl Fn(SocketAddr, &Path) -> String, files: &[(&str, &[u8])]) -> io::Result<()> {
     let program = program().ok_or_else(|| io::Error::other("nginx is not installed"))?;
     // It does not tell which port it was given, so it is given one that was free just now.
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let prefix = env::current_exe()?.with_file_name("compare-nginx");
     fs::create_dir_all(&prefix)?;
+    for (name, content) in files {
+        fs::write(prefix.join(name), content)?;
+    }
     let mut configuration = File::from(memfd_create("nginx.conf", MemfdFlags::empty())?);
-    configuration.write_all(self::configuration(address).as_bytes())?;
+    configuration.write_all(self::configuration(&server(address, &prefix)).as_bytes())?;
     // The thread that ends this process with its starter does not live on in nginx.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     announce(address)?;
@@ -44,7 +47,7 @@ pub fn serve() -> io::Result<()> {
 }
 
 /// What it writes goes below its prefix, and there is no limit that a comparison reaches.
-fn configuration(address: SocketAddr) -> String {
+fn configuration(server: &str) -> String {
     format!(
         "daemon off;
 master_process off;
@@ -63,8 +66,7 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {{
-        listen {address};
-        location = /plaintext {{ return 200 \"{BODY}\"; }}
+{server}
     }}
 }}
 "
