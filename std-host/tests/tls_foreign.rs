@@ -17,7 +17,7 @@ use netloom::http::{Request, Sent};
 use netloom::tls::{Identity, TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder, pin_of};
 use netloom::{
     ClientSession, Code, Codec, Connector, Error, Framing, Lines, Result, Server, ServerSession, Transport,
-    routes,
+    routes, websocket,
 };
 use program::Program;
 
@@ -514,4 +514,121 @@ fn nothing_is_taken_for_a_certificate_but_what_a_trusted_authority_signed() {
     let own = Identity::new(&scene.shown.certificate, &scene.shown.key).unwrap();
     let error = run(attempt(address, TlsClient::builder().authorities(own.certificate()))).unwrap_err();
     assert_eq!(error.code(), Code::UnknownAuthority);
+}
+
+/// Serves one connection: sends messages back, and says how it was closed.
+const PYTHON_WSS_SERVER: &str = r#"
+import asyncio, ssl, sys
+from websockets.asyncio.server import serve
+certificate, key = sys.argv[1:3]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+context.set_alpn_protocols(["http/1.1"])
+async def main():
+    done = asyncio.Event()
+    async def echo(socket):
+        async for message in socket:
+            await socket.send(message)
+        protocol = socket.transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        print("closed with", socket.close_code, "over", protocol, flush=True)
+        done.set()
+    async with serve(echo, "127.0.0.1", 0, ssl=context, max_size=None) as server:
+        print("port", server.sockets[0].getsockname()[1], flush=True)
+        await done.wait()
+asyncio.run(main())
+"#;
+
+const PYTHON_WSS_CLIENT: &str = r#"
+import asyncio, ssl, sys
+from websockets.asyncio.client import connect
+port, authority = sys.argv[1:3]
+async def main():
+    context = ssl.create_default_context(cafile=authority)
+    async with connect(f"wss://localhost:{port}/chat", ssl=context, max_size=None, proxy=None) as socket:
+        for length in [0, 125, 126, 65536, 300000]:
+            for message in ["x" * length, b"y" * length]:
+                await socket.send(message)
+                assert await socket.recv() == message, length
+    print("all well, closed with", socket.close_code, flush=True)
+asyncio.run(main())
+"#;
+
+/// Python with `websockets`; `None`, said by name, where that is not there.
+fn websockets(program: &str, args: &[&str]) -> Option<Program> {
+    let python = std::env::var("NETLOOM_PYTHON").unwrap_or_else(|_| "python3".into());
+    if Program::start(&python, &["-c", "import websockets.asyncio.server"])?.ends().contains("Error") {
+        assert!(std::env::var_os("NETLOOM_PYTHON").is_none(), "{python} has no websockets");
+        eprintln!("skipped: {python} has no module websockets (pip install websockets)");
+        return None;
+    }
+    Program::start(&python, &[&["-c", program], args].concat())
+}
+
+async fn chat(request: Request<'_>) -> Result<Sent> {
+    let (mut socket, sent) = websocket::accept(request).await?;
+    while let Some((message, mut peer)) = socket.receive().await? {
+        peer.send(message).await?;
+    }
+    Ok(sent)
+}
+
+fn chatting(scene: &Scene) -> Server {
+    let tls = scene.server().build().unwrap();
+    Server::builder().tls("127.0.0.1:0", tls).workers(1).http(routes! { GET "/chat" => chat }).unwrap()
+}
+
+/// Says messages of many lengths to who sends them back.
+async fn talk(connector: &websocket::Connector, url: &str) {
+    let mut socket = connector.connect(url).await.unwrap();
+    for length in [0, 125, 126, 65_536, 300_000] {
+        let (text, bytes) = ("x".repeat(length), vec![7; length]);
+        socket.peer().send(&*text).await.unwrap();
+        assert!(socket.receive().await.unwrap().unwrap().0 == websocket::Message::Text(&text), "{length}");
+        socket.peer().send(&*bytes).await.unwrap();
+        assert!(socket.receive().await.unwrap().unwrap().0 == websocket::Message::Binary(&bytes), "{length}");
+    }
+    socket.close(1000, "").await.unwrap();
+}
+
+#[test]
+fn websockets_chat_by_wss() {
+    let scene = Scene::new();
+    let server = chatting(&scene);
+    let url = format!("wss://localhost:{}/chat", server.addresses()[0].port());
+    let connector = |tls: TlsClientBuilder| websocket::Connector::new().tls(tls.build().unwrap());
+    run(async {
+        talk(&connector(scene.trusting()), &url).await;
+        let strangers = TlsClient::builder().authorities(Authority::new("strangers").pem());
+        let error = connector(strangers).connect(&url).await.err().unwrap();
+        assert_eq!(error.error().code(), Code::UnknownAuthority);
+        let wrong =
+            connector(scene.trusting().server_name("elsewhere.example")).connect(&url).await.err().unwrap();
+        assert_eq!(wrong.error().code(), Code::WrongName);
+        // Plain words to a secure port are no handshake.
+        let plain = websocket::connect(&url.replace("wss", "ws")).await.err().unwrap();
+        assert_eq!(plain.status(), None, "{plain}");
+    });
+    eventually("all have ended", || server.stats().active == 0);
+}
+
+#[test]
+fn python_chats_with_our_server_by_wss() {
+    let scene = Scene::new();
+    let server = chatting(&scene);
+    let port = server.addresses()[0].port().to_string();
+    let Some(client) = websockets(PYTHON_WSS_CLIENT, &[&port, &scene.authority_file]) else { return };
+    assert_eq!(client.ends(), "all well, closed with 1000\n");
+    eventually("it has ended", || server.stats().active == 0);
+}
+
+#[test]
+fn our_client_chats_with_python_by_wss() {
+    let scene = Scene::new();
+    let certificate = scene.folder.file("python.pem", &scene.shown.certificate);
+    let key = scene.folder.file("python.key", &scene.shown.key);
+    let Some(mut program) = websockets(PYTHON_WSS_SERVER, &[&certificate, &key]) else { return };
+    let port = program.shows("port ");
+    let url = format!("wss://localhost:{}/", port.trim_start_matches("port ").trim());
+    run(talk(&websocket::Connector::new().tls(scene.trusting().build().unwrap()), &url));
+    assert_eq!(program.shows("closed with"), "closed with 1000 over http/1.1");
 }
