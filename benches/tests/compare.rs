@@ -116,7 +116,6 @@ fn a_server_that_does_not_time_out_keeps_its_slow_clients() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn websockets_echo_and_are_measured_plain_and_compressed() {
     let report = json(&[
         "ws",
@@ -160,7 +159,9 @@ fn what_one_says_reaches_every_member() {
     peers.sort_unstable();
     assert_eq!(peers, ["bare", "netloom"]);
     assert!(rows.iter().all(|row| row["rate"].as_f64().unwrap() > 0.0 && row["case"] == "64x16"));
-=======
+}
+
+#[test]
 fn tls_servers_shake_hands_echo_and_are_measured_beside_tokio_rustls() {
     let report = json(&["tls", "--json", "--quick", "--rounds", "1", "--idle", "32", "--only", "netloom"]);
     let rows = report["rows"].as_array().unwrap();
@@ -174,5 +175,4 @@ fn tls_servers_shake_hands_echo_and_are_measured_beside_tokio_rustls() {
     // Bulk and handshakes are also told in units of their own.
     assert_eq!(report["figures"].as_array().unwrap().len(), 2 * 6);
     assert!(report["idle_bytes"]["netloom"].as_u64().unwrap() > 0);
->>>>>>> c39bd3a (Benches: compare tls, beside tokio-rustls and nginx)
 }

@@ -113,17 +113,11 @@ impl Compression {
     where
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone,
     {
-        async move |request: Request<'_>| {
-            // In a block: what was lent once keeps its room in the future until it goes out of scope.
-            let (request, encoding, is_head) = {
-                let mut request = request;
-                let head = request.head();
-                let encoding = choose_encoding(head.fields().get("accept-encoding"), &OFFERED);
-                let is_head = head.method() == Method::Head;
-                (request, encoding, is_head)
-            };
-            let mut compressor = Compressor::new(&self, encoding, is_head);
-            app(request.coded(&mut compressor)).await
+        async move |mut request: Request<'_>| {
+            let head = request.head();
+            let encoding = choose_encoding(head.fields().get("accept-encoding"), &OFFERED);
+            let mut compressor = Compressor::new(&self, encoding, head.method() == Method::Head);
+            app(request.lend().coded(&mut compressor)).await
         }
     }
 }
