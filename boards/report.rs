@@ -32,7 +32,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 static MEMORY: ConstStaticCell<ClientMemory<512, 1024>> = ConstStaticCell::new(ClientMemory::new());
 
 /// The server's certificates must fit, and whatever it sends at once.
-static RECORDS: ConstStaticCell<TlsMemory<{ tls::record(4096) }, 1024>> = ConstStaticCell::new(TlsMemory::new());
+static RECORDS: ConstStaticCell<TlsMemory<{ tls::record(4096) }, 1024>> =
+    ConstStaticCell::new(TlsMemory::new());
 
 /// What the network stack needs for the socket.
 pub fn resources() -> &'static mut StackResources<{ 1 + network::SOCKETS }> {

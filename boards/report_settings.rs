@@ -33,7 +33,8 @@ pub fn write() {
         println!("cargo::rerun-if-changed={path}");
         std::fs::read(&path).unwrap_or_else(|error| panic!("NETLOOM_AUTHORITY names {path:?}: {error}"))
     });
-    let pin = read("NETLOOM_PIN").map(|digits| pin(&digits).expect("NETLOOM_PIN should be 64 hexadecimal digits"));
+    let pin =
+        read("NETLOOM_PIN").map(|digits| pin(&digits).expect("NETLOOM_PIN should be 64 hexadecimal digits"));
     assert!(
         authority.is_some() || pin.is_some(),
         "without NETLOOM_AUTHORITY or NETLOOM_PIN the board cannot tell its server from another"
