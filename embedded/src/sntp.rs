@@ -53,7 +53,7 @@ impl WallClock {
 }
 
 /// Asks `server` for the time, once, for at most `timeout`. Right to a second or two. Takes one socket of the stack's and no
-/// memory but the future's, 0.8 KB.
+/// memory but the future's, 1 KB.
 ///
 /// `random` is a number that nobody can guess.
 ///

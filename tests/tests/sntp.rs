@@ -44,7 +44,9 @@ fn ask(answers: Answers) -> Result<u64> {
     let mut heard = None;
     lab.spawn("client", async {
         embassy_time::Timer::after_secs(60).await;
-        let clock = sntp::ask(client, SERVER, 0x0123_4567_89ab_cdef, Duration::from_secs(2)).await;
+        let asking = sntp::ask(client, SERVER, 0x0123_4567_89ab_cdef, Duration::from_secs(2));
+        assert!(size_of_val(&asking) <= 1500, "{}", size_of_val(&asking));
+        let clock = asking.await;
         embassy_time::Timer::after_secs(10).await;
         heard = Some(clock.map(|clock| clock.now()));
     });

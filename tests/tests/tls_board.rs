@@ -612,11 +612,13 @@ fn a_changed_bit_at_any_byte_ends_the_connection() {
     for place in 0..length {
         let echoed = fixture.connect(Flip(fixture.pipe(), place)).and_then(|mut tls| {
             write(&mut tls, &[7; 16])?;
-            read_exact(&mut tls, 16)
+            let text = read_exact(&mut tls, 16)?;
+            Ok((text, tls.into_inner().0.delivered))
         });
         match echoed {
-            Ok(text) => {
-                tolerated += 1;
+            Ok((text, delivered)) => {
+                // Signatures differ in length: the last bytes may not have come to pass.
+                tolerated += usize::from(place < delivered);
                 assert_eq!(text, [7; 16], "byte {place}");
             }
             Err(error) => assert_ne!(error, Code::ReceiveFailed, "byte {place}"),
@@ -837,6 +839,16 @@ impl Transport for Injecting {
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.0.poll_finish(cx)
     }
+}
+
+#[test]
+fn a_connection_is_two_keys_and_the_future_that_makes_it_is_not_large() {
+    // On 64 bits; a Cortex-M4 has about two thirds.
+    assert!(size_of::<Tls<'_, Parrot>>() <= 1700, "{}", size_of::<Tls<'_, Parrot>>());
+    let trust = Authorities::new(&[]);
+    let config = TlsConfig::new(NAME, &trust, Time::Known(NOW));
+    let connecting = size_of_val(&Tls::connect(Parrot::new(&[]), &config, &mut OsRng, memory()));
+    assert!(connecting <= 8000, "{connecting}");
 }
 
 // OpenSSL

@@ -12,6 +12,7 @@ pub(super) const CERTIFICATE_EXPIRED: u8 = 45;
 pub(super) const CERTIFICATE_UNKNOWN: u8 = 46;
 pub(super) const ILLEGAL_PARAMETER: u8 = 47;
 pub(super) const UNKNOWN_CA: u8 = 48;
+pub(super) const ACCESS_DENIED: u8 = 49;
 pub(super) const DECODE_ERROR: u8 = 50;
 pub(super) const DECRYPT_ERROR: u8 = 51;
 pub(super) const INTERNAL_ERROR: u8 = 80;
@@ -31,7 +32,8 @@ pub(super) fn telling(code: Code, alert: u8) -> Error {
 pub(super) fn told(alert: u8, otherwise: Code) -> Error {
     let code = match alert {
         CERTIFICATE_REQUIRED => Code::CertificateRequired,
-        BAD_CERTIFICATE..=CERTIFICATE_UNKNOWN | UNKNOWN_CA => Code::CertificateRefused,
+        BAD_CERTIFICATE..=CERTIFICATE_UNKNOWN | UNKNOWN_CA | ACCESS_DENIED => Code::CertificateRefused,
+        BAD_RECORD_MAC | RECORD_OVERFLOW | DECODE_ERROR => Code::BadRecord,
         _ => otherwise,
     };
     let fault = match code {
