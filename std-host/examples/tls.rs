@@ -8,7 +8,9 @@ use netloom::tls::{Identity, TlsServer};
 use netloom::{Framing, Result, Server, ServerSession, routes};
 
 async fn page(request: Request<'_>) -> Result<Sent> {
-    request.reply().text("hello, and nobody else has read it\n").await
+    // Browsers that have been here come back by https only (RFC 6797), and take the page for what it is said to be.
+    let fields = [("strict-transport-security", "max-age=31536000"), ("x-content-type-options", "nosniff")];
+    request.reply().fields(fields).text("hello, and nobody else has read it\n").await
 }
 
 async fn echo(session: &mut ServerSession<Framing>) -> Result<()> {

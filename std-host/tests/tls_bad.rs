@@ -530,3 +530,41 @@ fn a_server_that_is_cut_off_has_not_said_goodbye() {
         }
     }
 }
+
+#[test]
+fn a_page_that_is_cut_is_no_page_unless_it_said_how_long_it_is() {
+    let scene = Scene::new();
+    let cases: [(&str, bool, Option<&str>); 5] = [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole", false, Some("whole")),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal", false, None),
+        ("HTTP/1.1 200 OK\r\n\r\nto the end", true, Some("to the end")),
+        ("HTTP/1.1 200 OK\r\n\r\nto the e", false, None),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhal\r\n", false, None),
+    ];
+    for version in VERSIONS {
+        for (answer, goodbye, expected) in cases {
+            let address = scene.foreign_server(version, move |tls, tcp| {
+                let mut stream = StreamOwned::new(tls, tcp);
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.push(byte[0]);
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+                if goodbye {
+                    stream.conn.send_close_notify();
+                }
+                stream.flush().unwrap();
+                stream.sock.shutdown(Shutdown::Write).unwrap();
+                let _ = stream.sock.read_to_end(&mut Vec::new());
+            });
+            run(async {
+                let client = netloom::http::Client::builder().tls(scene.trusting().build().unwrap()).build();
+                let response = client.get(&format!("https://{address}/")).send().await.unwrap();
+                let body = response.into_body().text().await;
+                assert_eq!(body.ok().as_deref(), expected, "{answer:?}");
+            });
+        }
+    }
+}

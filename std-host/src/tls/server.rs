@@ -150,6 +150,8 @@ impl TlsServerBuilder {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Identities(self.identities.clone())));
         config.alpn_protocols.clone_from(&self.protocols);
+        // A client that is attacked or old is not to choose the weakest of what is offered.
+        config.ignore_client_order = true;
         // One ticket is enough for one connection more; each costs a client a message.
         config.send_tls13_tickets = 1;
         match before {
