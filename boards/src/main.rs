@@ -74,7 +74,7 @@ enum Command {
         /// The certificate, PEM or DER, of the authority that vouches for that server
         #[arg(long, value_name = "FILE", requires = "report")]
         ca: Option<PathBuf>,
-        /// The SHA-256 of that server's SubjectPublicKeyInfo, in hexadecimal digits
+        /// The SHA-256 of that server's SubjectPublicKeyInfo: in hexadecimal digits, or sha256//BASE64 as `netloom serve` prints it
         #[arg(long, value_name = "SHA256", requires = "report")]
         pin: Option<String>,
         /// The name in that server's certificate, if it is not the URL's

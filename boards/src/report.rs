@@ -12,6 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, date_time_ymd,
@@ -71,7 +73,7 @@ impl Settings {
             settings.push(("NETLOOM_AUTHORITY", store(folder, "authority.der", &der)?));
         }
         if let Some(pin) = pin {
-            settings.push(("NETLOOM_PIN", pin.replace(':', "")));
+            settings.push(("NETLOOM_PIN", digits(pin)?));
         }
         if authority.is_none() && pin.is_none() {
             bail!(
@@ -98,6 +100,14 @@ impl Settings {
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(variable, value)| (*variable, value.as_str()))
     }
+}
+
+/// A pin in hexadecimal digits: it is given so, as openssl prints it, or as curl and `netloom serve` have it.
+fn digits(pin: &str) -> Result<String> {
+    let Some(encoded) = pin.strip_prefix("sha256//") else { return Ok(pin.replace(':', "")) };
+    let pin =
+        STANDARD.decode(encoded).with_context(|| format!("--pin {pin:?} should be like sha256//BASE64"))?;
+    Ok(pin.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The board is behind QEMU's network, where this machine's loopback has another address.
@@ -334,6 +344,13 @@ mod tests {
                 ("NETLOOM_PIN", "ABcd".to_string()),
             ]
         );
+    }
+
+    #[test]
+    fn a_pin_may_be_in_digits_or_as_curl_has_it() {
+        assert_eq!(digits("AB:cd").unwrap(), "ABcd");
+        assert_eq!(digits("sha256//q80=").unwrap(), "abcd");
+        assert!(digits("sha256//?").is_err());
     }
 
     #[test]
