@@ -338,6 +338,31 @@ fn bytes_may_come_one_by_one_and_all_at_once() {
 }
 
 #[test]
+fn a_client_that_says_goodbye_at_once_ends_in_order() {
+    let scene = Scene::new();
+    let ours = scene.start(|tls| tls);
+    for version in VERSIONS {
+        let config = scene.foreign_config(version);
+        for resumed in [false, true] {
+            let mut foreign = Foreign::new(&config, &ours);
+            while foreign.tls.is_handshaking() {
+                let bytes = foreign.bytes();
+                foreign.tcp.write_all(&bytes).unwrap();
+                foreign.tls.read_tls(&mut foreign.tcp).unwrap();
+                foreign.tls.process_new_packets().unwrap();
+            }
+            foreign.tls.send_close_notify();
+            let bytes = foreign.bytes();
+            foreign.tcp.write_all(&bytes).unwrap();
+            foreign.tcp.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(foreign.end(), None);
+            assert_eq!(ours.hears(), (Vec::new(), Ok(())), "{version:?} {resumed}");
+        }
+    }
+    ours.nothing_is_left();
+}
+
+#[test]
 fn a_changed_byte_ends_the_session() {
     let scene = Scene::new();
     let ours = scene.start(|tls| tls);

@@ -26,6 +26,7 @@ macro_rules! on_seeds {
 on_seeds! {
 1000:
     tls_echo_is_exact_however_it_is_cut
+    tls_sessions_share_few_blocks
     tls_a_connection_that_breaks_leaves_a_prefix
     tls_an_end_at_any_byte_is_no_goodbye
     tls_a_changed_byte_is_never_heard;

@@ -71,8 +71,10 @@ impl Side {
 
 /// What is to be done next.
 enum Turn {
-    /// More of the same.
+    /// More of the same, whether or not more has come.
     Again,
+    /// Content was decrypted; what is left to do is for what else has come.
+    Content,
     /// Nothing without more from the peer.
     Read,
     /// The peer has closed its side.
@@ -180,7 +182,7 @@ impl<T: Transport, S: Storage> Tls<T, S> {
                 self.server_name = Some(name);
             }
             match turn {
-                Turn::Again | Turn::Wrote(_) => {}
+                Turn::Again | Turn::Content | Turn::Wrote(_) => {}
                 // TLS 1.2's client hears the last word, and has none to say.
                 Turn::Read if !self.is_shaking() => {}
                 Turn::Read => {
@@ -192,6 +194,8 @@ impl<T: Transport, S: Storage> Tls<T, S> {
                         return Poll::Ready(Err(self.fail(Code::Truncated.into())));
                     }
                 }
+                // Its goodbye came right behind its last word.
+                Turn::Over if !self.is_shaking() => self.over(),
                 Turn::Over => return Poll::Ready(Err(self.fail(not_in_order()))),
                 Turn::Failed(error) => return Poll::Ready(Err(ready!(self.poll_fail(error, cx)))),
             }
@@ -239,7 +243,9 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         if !told {
             // The alert comes before all that is still to be read, which is not to be looked at again: rustls would panic.
             while self.side.common().wants_write() {
-                let Ok((_, Turn::Again)) = self.turn(&mut [], Wish::Nothing, cx) else { break };
+                let Ok((_, Turn::Again | Turn::Content)) = self.turn(&mut [], Wish::Nothing, cx) else {
+                    break;
+                };
             }
             self.reason = Some(error);
         }
@@ -313,7 +319,7 @@ impl<T: Transport, S: Storage> Tls<T, S> {
             };
             let batch = &content[..content.len().min(most)];
             match self.turn(&mut [], Wish::Encrypt(batch), cx)?.1 {
-                Turn::Again => {}
+                Turn::Again | Turn::Content => {}
                 Turn::Wrote(n) => return Poll::Ready(Ok(n)),
                 // It reads on.
                 Turn::Over => self.over(),
@@ -340,7 +346,7 @@ impl<T: Transport, S: Storage> Tls<T, S> {
     fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         while self.failed.is_none() && !self.is_over && self.rest.0.len() < RECORD {
             match self.turn(&mut [], Wish::Nothing, cx) {
-                Ok((_, Turn::Again | Turn::Wrote(_))) => {}
+                Ok((_, Turn::Again | Turn::Content | Turn::Wrote(_))) => {}
                 Ok((_, Turn::Read)) => match ready!(self.poll_in(cx)) {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => break,
@@ -397,7 +403,7 @@ fn taken<Data, S: Storage>(
                     sink.put(record.payload);
                 }
                 Some(Err(error)) => break Turn::Failed(error),
-                None => break Turn::Again,
+                None => break Turn::Content,
             }
         },
         ConnectionState::EncodeTlsData(mut data) => loop {
@@ -475,6 +481,8 @@ fn make_room<S: Storage>(queue: &mut Queue<S>, least: usize) -> bool {
 impl<T: Transport, S: Storage> Transport for Tls<T, S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         let mut filled = self.take_rest(buf);
+        // What came behind the handshake's last word may wait for that to be sent, with nothing left in `incoming`.
+        let mut again = self.has_more;
         loop {
             if self.is_over {
                 return Poll::Ready(Ok(filled));
@@ -484,15 +492,22 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
             }
             // Without room for a whole record it would have to be kept.
             if filled > 0 && buf.len() - filled < CONTENT {
-                self.has_more = !self.incoming.is_empty();
+                self.has_more = again || !self.incoming.is_empty();
                 return Poll::Ready(Ok(filled));
             }
-            if !self.incoming.is_empty() {
+            if again || !self.incoming.is_empty() {
                 let (n, turn) = self.turn(&mut buf[filled..], Wish::Nothing, cx)?;
                 filled += n;
                 match turn {
-                    Turn::Again | Turn::Wrote(_) => continue,
-                    Turn::Read => {}
+                    Turn::Again => {
+                        again = true;
+                        continue;
+                    }
+                    Turn::Content | Turn::Wrote(_) => {
+                        again = false;
+                        continue;
+                    }
+                    Turn::Read => again = false,
                     Turn::Over => {
                         self.over();
                         continue;
@@ -566,7 +581,7 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
             ready!(self.poll_out(cx))?;
             ready!(self.poll_space(BEFORE + ADDED, cx))?;
             match self.turn(&mut [], Wish::Close, cx)?.1 {
-                Turn::Again => {}
+                Turn::Again | Turn::Content => {}
                 Turn::Over => self.over(),
                 Turn::Wrote(_) | Turn::Read => self.has_finished = true,
                 Turn::Failed(error) => return Poll::Ready(Err(ready!(self.poll_fail(error, cx)))),

@@ -72,6 +72,7 @@ table! {
         a_peer_that_vanishes_gives_its_session_back
         a_board_that_cannot_connect_is_told_why;
     tls: tls_echo_is_exact_however_it_is_cut
+        tls_sessions_share_few_blocks
         tls_a_connection_that_breaks_leaves_a_prefix
         tls_an_end_at_any_byte_is_no_goodbye
         tls_a_changed_byte_is_never_heard;

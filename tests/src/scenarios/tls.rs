@@ -112,6 +112,39 @@ fn exact(seed: u64) -> u64 {
     report.trace
 }
 
+/// Some always wait for a block; each gets one in the end.
+pub(super) fn tls_sessions_share_few_blocks(seed: u64) {
+    let world = World::new(seed);
+    let sessions = 2 + world.below(4) as usize;
+    // Each may keep the beginning of a record, or messages on their way into one.
+    let (reading, writing) =
+        (Blocks::new(&[(RECORDS, sessions + 1)]), Blocks::new(&[(RECORDS, sessions + 1)]));
+    let (plenty, tls) = (Blocks::plenty(RECORDS), client());
+    let (servers, clients): (Vec<_>, Vec<_>) =
+        (0..sessions).map(|_| link(&world, with_room(faults(&world)))).unzip();
+    let mut lab = world.tasks();
+    for (n, (server_end, client_end)) in servers.into_iter().zip(clients).enumerate() {
+        let (world, reading, writing, plenty, tls) = (&world, &reading, &writing, &plenty, &tls);
+        let (count, window) = (world.below(20), world.length(5) as u64);
+        lab.spawn(format!("server {n}"), async move {
+            let storage = || (reading.storage(), writing.storage());
+            let secured = server().0.accept_untimed(server_end, storage()).await.expect("a handshake");
+            let mut session: Secure =
+                Session::open(secured, Framing::new(), storage(), world.clock(), Options::DEFAULT);
+            echo(&mut session).await.expect("server");
+        });
+        lab.spawn(format!("client {n}"), async move {
+            let mut session = connect(world, client_end, tls, plenty).await.expect("a handshake");
+            converse(&mut session, (seed + n as u64, 200), count, window).await.expect("client");
+            session.close().await.expect("close");
+        });
+    }
+    // Less than the write-stall time-out: a lost wake-up cannot hide.
+    lab.run(secs(25)).assert_done();
+    reading.assert_idle("at the end");
+    writing.assert_idle("at the end");
+}
+
 /// Messages that are said at most: more than a link carries that fails.
 const MANY: usize = 300;
 
