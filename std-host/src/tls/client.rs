@@ -88,7 +88,7 @@ impl TlsClientBuilder {
     }
 
     /// Trusts whoever has that key, whether or not somebody vouches for the certificate: for a server that has made its
-    /// own. May be called several times.
+    /// own. The certificate must have the host's name all the same, but may have expired. May be called several times.
     pub fn pinned(mut self, pin: Pin) -> Self {
         self.trust = Trust::Pins;
         self.pins.push(pin);
