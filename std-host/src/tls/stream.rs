@@ -17,6 +17,9 @@ use super::identity;
 /// Bytes of the longest record, with its head (RFC 5246, 6.2.3: 2 KiB may be added; RFC 8446, 5.2, has 256 bytes).
 const RECORD: usize = 5 + 16 * 1024 + 2048;
 
+/// Most bytes of one read: what it brings is decrypted while the processor still has it at hand.
+const READ: usize = 2 * RECORD;
+
 /// Most bytes of a record's content.
 const CONTENT: usize = 16 * 1024;
 
@@ -270,7 +273,8 @@ impl<T: Transport, S: Storage> Tls<T, S> {
             }
             room => room,
         };
-        match self.io.poll_read(cx, room) {
+        let most = room.len().min(READ);
+        match self.io.poll_read(cx, &mut room[..most]) {
             Poll::Ready(Ok(n)) => {
                 self.incoming.fill(n);
                 Poll::Ready(Ok(n))
