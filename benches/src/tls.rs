@@ -150,6 +150,8 @@ impl Case {
     fn request(self, peer: Peer) -> Option<Vec<u8>> {
         match (peer, self) {
             (Peer::Nginx, Self::Received | Self::Echo | Self::EchoOf16) => None,
+            // OpenSSL before 3.5 would agree on X25519.
+            (Peer::Nginx, Self::FullHybrid | Self::ResumedHybrid) => None,
             (Peer::Nginx, Self::Sent) => Some(get(LARGE_PATH)),
             (Peer::Nginx, _) => Some(get("/plaintext")),
             (_, Self::Received) => Some([frame(LARGE).repeat(UNANSWERED), frame(SMALL)].concat()),
