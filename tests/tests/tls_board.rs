@@ -571,7 +571,11 @@ fn a_cut_at_any_byte_is_an_error_and_delivers_nothing_false() {
                 handshakes += 1;
                 write(&mut tls, &[7; 64]).unwrap();
                 let mut buf = [0; 100];
-                assert_eq!(read(&mut tls, &mut buf).unwrap_err(), Code::Truncated, "cut at {cut}");
+                match read(&mut tls, &mut buf) {
+                    Err(error) => assert_eq!(error, Code::Truncated, "cut at {cut}"),
+                    // Signatures differ in length by some bytes: this handshake was shorter than that measured.
+                    Ok(n) => assert!(buf[..n] == [7; 64] && length - cut < 16, "cut at {cut}: {n}"),
+                }
                 assert_eq!(read(&mut tls, &mut buf).unwrap_err(), Code::Truncated, "still");
             }
         }
