@@ -202,14 +202,14 @@ impl TlsServer {
         let mut builder = self.builder_now();
         builder.identities =
             builder.identities.iter().map(Identity::again).collect::<Result<_, ConfigError>>()?;
-        self.become_what(builder)
+        self.replace(builder)
     }
 
     fn builder_now(&self) -> TlsServerBuilder {
         self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn become_what(&self, builder: TlsServerBuilder) -> Result<(), ConfigError> {
+    fn replace(&self, builder: TlsServerBuilder) -> Result<(), ConfigError> {
         let config = builder.config(Some(&self.config()))?;
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         *self.shared.builder.write().unwrap_or_else(PoisonError::into_inner) = builder;
@@ -224,7 +224,7 @@ impl TlsServer {
     pub(crate) fn speaks(&self, protocol: &str) -> Result<(), ConfigError> {
         let builder = self.builder_now();
         match builder.protocols.is_empty() {
-            true => self.become_what(builder.protocols([protocol])),
+            true => self.replace(builder.protocols([protocol])),
             false => Ok(()),
         }
     }
