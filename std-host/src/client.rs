@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::address::ToAddress;
 use crate::clock::TokioClock;
 use crate::heap::Heap;
+#[cfg(feature = "quic")]
+use crate::quic::{Endpoint, QuicClient};
 use crate::stream::Stream;
 use crate::tcp::Tcp;
 #[cfg(feature = "tls")]
@@ -55,6 +57,8 @@ pub async fn connect<C: Codec>(address: impl ToAddress, codec: C) -> Result<Clie
 pub struct Connector {
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
+    #[cfg(feature = "quic")]
+    quic: Option<QuicClient>,
     timeout: Duration,
     attempt_delay: Duration,
     options: Options,
@@ -72,6 +76,8 @@ impl Connector {
         Self {
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "quic")]
+            quic: None,
             timeout: Duration::from_secs(10),
             attempt_delay: Duration::from_millis(250),
             options: Options::DEFAULT,
@@ -97,6 +103,15 @@ impl Connector {
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Option<TlsClient>>) -> Self {
         self.tls = tls.into();
+        self
+    }
+
+    /// Connects by QUIC instead of TCP: the session is a stream of a connection of its own. More streams on it can be had by
+    /// [`Stream::quic`] and [`Connection::open`](crate::quic::Connection::open). `None` for TCP.
+    #[cfg(feature = "quic")]
+    #[must_use]
+    pub fn quic(mut self, quic: impl Into<Option<QuicClient>>) -> Self {
+        self.quic = quic.into();
         self
     }
 
@@ -156,6 +171,10 @@ impl Connector {
 
     #[cfg(feature = "tls")]
     async fn secured(&self, address: &str) -> Result<Stream<Heap>, ConnectError> {
+        #[cfg(feature = "quic")]
+        if let Some(quic) = &self.quic {
+            return self.by_quic(quic, address).await.map(Into::into);
+        }
         let stream = Tcp::new(self.stream(address).await?);
         let Some(tls) = &self.tls else { return Ok(stream.into()) };
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -164,12 +183,45 @@ impl Connector {
         secured.map(Into::into).map_err(|error| failed(error.error(), address, io::Error::other(error)))
     }
 
-    async fn stream(&self, address: &str) -> Result<TcpStream, ConnectError> {
+    #[cfg(feature = "quic")]
+    async fn by_quic(&self, quic: &QuicClient, address: &str) -> Result<crate::quic::Stream, ConnectError> {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let connect = |to: SocketAddr| {
+            let (quic, host) = (quic.clone(), host.to_owned());
+            async move {
+                let connection = Endpoint::client_of(to)?.connect_to(&quic, to, Some(&host)).await;
+                let connection = connection.map_err(io::Error::other)?;
+                match connection.established().await {
+                    Ok(_) => connection.open().await.map_err(io::Error::other),
+                    Err(error) => Err(match connection.lost() {
+                        Some(lost) => io::Error::other(lost),
+                        None => io::Error::other(error),
+                    }),
+                }
+            }
+        };
+        race(self.resolve(address).await?, self.attempt_delay, connect).await.map_err(|error| {
+            let inner = error.get_ref();
+            let known = inner.and_then(|inner| {
+                let lost = inner.downcast_ref::<crate::quic::Lost>().map(crate::quic::Lost::error);
+                lost.or_else(|| inner.downcast_ref::<Error>().copied())
+            });
+            failed(known.unwrap_or(Code::ConnectionFailed.into()), address, error)
+        })
+    }
+
+    /// The addresses of a name, in the order in which they are tried.
+    async fn resolve(&self, address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = tokio::net::lookup_host(address).await.map_err(|error| {
             let malformed = error.kind() == io::ErrorKind::InvalidInput;
             failed(if malformed { Code::InvalidAddress } else { Code::NameNotResolved }, address, error)
         })?;
-        race(interleave(found.collect()), self.attempt_delay).await.map_err(|error| {
+        Ok(interleave(found.collect()))
+    }
+
+    async fn stream(&self, address: &str) -> Result<TcpStream, ConnectError> {
+        let addresses = self.resolve(address).await?;
+        race(addresses, self.attempt_delay, TcpStream::connect).await.map_err(|error| {
             let code = match error.kind() {
                 io::ErrorKind::ConnectionRefused => Code::ConnectionRefused,
                 io::ErrorKind::TimedOut => Code::ConnectionTimeout,
@@ -202,13 +254,20 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     order
 }
 
-type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 /// RFC 8305, section 5: the next attempt begins when the last has failed or has taken `delay`; the first
 /// connection wins and the rest are dropped.
-async fn race(addresses: Vec<SocketAddr>, delay: Duration) -> io::Result<TcpStream> {
+async fn race<T, F>(
+    addresses: Vec<SocketAddr>,
+    delay: Duration,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
     let mut addresses = addresses.into_iter();
-    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut attempts: Vec<Attempt<T>> = Vec::new();
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut due = true;
@@ -217,7 +276,7 @@ async fn race(addresses: Vec<SocketAddr>, delay: Duration) -> io::Result<TcpStre
             if due {
                 due = false;
                 if let Some(address) = addresses.next() {
-                    attempts.push(Box::pin(TcpStream::connect(address)));
+                    attempts.push(Box::pin(connect(address)));
                     // A year is for ever, and does not overflow the clock.
                     timer.as_mut().reset(Instant::now() + delay.min(Duration::from_secs(365 * 86_400)));
                 }

@@ -53,6 +53,8 @@ pub mod http;
 pub mod hub;
 mod listen;
 mod pool;
+#[cfg(feature = "quic")]
+pub mod quic;
 mod roster;
 mod server;
 mod stream;

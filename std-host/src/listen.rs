@@ -57,6 +57,26 @@ pub(crate) fn bind(address: &str, listeners: usize) -> io::Result<Vec<Vec<TcpLis
     Ok(bound)
 }
 
+/// `sockets` of UDP on each address that `address` names.
+#[cfg(feature = "quic")]
+pub(crate) fn bind_udp(address: &str, sockets: usize) -> io::Result<Vec<Vec<std::net::UdpSocket>>> {
+    let mut bound = Vec::new();
+    for mut address in address.to_socket_addrs()? {
+        if sockets > 1 && address.port() != 0 {
+            // As for listeners.
+            crate::quic::bind(address, false)?;
+        }
+        let mut here: Vec<std::net::UdpSocket> = Vec::with_capacity(sockets);
+        for _ in 0..sockets {
+            let socket = crate::quic::bind(address, sockets > 1)?;
+            address = socket.local_addr()?; // port 0 is chosen once
+            here.push(socket);
+        }
+        bound.push(here);
+    }
+    Ok(bound)
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {

@@ -20,7 +20,7 @@ use crate::worker::{Distributor, Intake, Phase, Plan, Security, ServerSession, S
 ///
 /// | option | default |
 /// |---|---|
-/// | [`tcp`](Self::tcp), with the feature `tls` also `tls` | none; at least one is needed |
+/// | [`tcp`](Self::tcp), with the features of these names also `tls` and `quic` | none; at least one is needed |
 /// | [`workers`](Self::workers) | the number of processors |
 /// | [`spread`](Self::spread) | [`Spread::Auto`] |
 /// | [`sessions_max`](Self::sessions_max) | 65,536 |
@@ -64,6 +64,13 @@ impl Builder {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, address: impl ToAddress, tls: crate::tls::TlsServer) -> Self {
         self.addresses.push((address.to_address(), Security::Tls(tls)));
+        self
+    }
+
+    /// Takes QUIC at `address` too: each stream that a client opens is a session. A port of UDP may have the number of one of TCP.
+    #[cfg(feature = "quic")]
+    pub fn quic(mut self, address: impl ToAddress, quic: crate::quic::QuicServer) -> Self {
+        self.addresses.push((address.to_address(), Security::Quic(quic)));
         self
     }
 
@@ -148,22 +155,40 @@ impl Builder {
         let by_kernel = self.spread.by_kernel() && self.workers > 1;
         let mut shares: Vec<Share> = (0..self.workers).map(|_| Share::default()).collect();
         let mut addresses = Vec::new();
+        #[cfg(feature = "quic")]
+        let quic: Arc<crate::quic::Counts> = Arc::default();
+        let each = if by_kernel { self.workers } else { 1 };
         for (address, security) in &self.addresses {
-            let bound = listen::bind(address, if by_kernel { self.workers } else { 1 })
-                .map_err(|error| StartError::new(Code::BindFailed, address, error))?;
-            for listeners in bound {
+            let failed = |error| StartError::new(Code::BindFailed, address, error);
+            #[cfg(feature = "quic")]
+            if let Security::Quic(server) = security {
+                for sockets in listen::bind_udp(address, each.min(QUIC_WORKERS)).map_err(failed)? {
+                    addresses.extend(sockets.first().and_then(|socket| socket.local_addr().ok()));
+                    deal_sockets(sockets, server, &quic, &mut shares);
+                }
+                continue;
+            }
+            for listeners in listen::bind(address, each).map_err(failed)? {
                 addresses.extend(listeners.first().and_then(|listener| listener.local_addr().ok()));
                 deal(listeners, security, &mut shares);
             }
         }
         let (phase, _) = watch::channel(Phase::Running);
         let admission = Admission::new(self.sessions_max, self.sessions_per_address_max);
-        let mut server =
-            Server { addresses, workers: Vec::new(), phase: Arc::new(phase), admission: admission.clone() };
+        let mut server = Server {
+            addresses,
+            workers: Vec::new(),
+            phase: Arc::new(phase),
+            admission: admission.clone(),
+            #[cfg(feature = "quic")]
+            quic,
+        };
         let (ready, told) = std::sync::mpsc::sync_channel(self.workers);
         for (number, share) in shares.into_iter().enumerate() {
             let plan = Plan {
                 intakes: share.intakes,
+                #[cfg(feature = "quic")]
+                sockets: share.sockets,
                 distributors: share.distributors,
                 phase: server.phase.subscribe(),
                 admission: admission.clone(),
@@ -193,6 +218,27 @@ impl Builder {
 struct Share {
     intakes: Vec<Intake>,
     distributors: Vec<Distributor>,
+    #[cfg(feature = "quic")]
+    sockets: Vec<crate::worker::Socket>,
+}
+
+/// One octet of a connection ID is the worker's number.
+#[cfg(feature = "quic")]
+const QUIC_WORKERS: usize = 256;
+
+/// Gives each worker a socket, or one to the first: packets of a connection must stay with who has it.
+#[cfg(feature = "quic")]
+fn deal_sockets(
+    sockets: Vec<std::net::UdpSocket>,
+    server: &crate::quic::QuicServer,
+    counts: &Arc<crate::quic::Counts>,
+    shares: &mut [Share],
+) {
+    let routes = crate::quic::route(sockets.len(), counts);
+    for ((socket, route), share) in sockets.into_iter().zip(routes).zip(shares) {
+        let (server, counts) = (server.clone(), counts.clone());
+        share.sockets.push(crate::worker::Socket { socket, route, server, counts });
+    }
 }
 
 /// Gives each worker a listener, or one listener to the first, who hands on.
@@ -220,6 +266,8 @@ pub struct Server {
     workers: Vec<JoinHandle<Tally>>,
     phase: Arc<watch::Sender<Phase>>,
     admission: Arc<Admission>,
+    #[cfg(feature = "quic")]
+    quic: Arc<crate::quic::Counts>,
 }
 
 /// How a server's sessions ended when it was shut down.
@@ -244,8 +292,11 @@ pub struct ServerStats {
     pub refused_from_address: u64,
     /// Times that accepting paused because the system ran out of file descriptors or memory.
     pub accept_errors: u64,
-    /// Connections that did not come through TLS's handshake.
+    /// Connections that did not come through the handshake of TLS or QUIC.
     pub handshakes_failed: u64,
+    /// Datagrams of QUIC that came to another worker than the one that has the connection, because the client had moved, and were
+    /// handed over.
+    pub handed_over: u64,
 }
 
 impl Server {
@@ -262,7 +313,7 @@ impl Server {
     /// What it has counted so far.
     pub fn stats(&self) -> ServerStats {
         let counts = &self.admission;
-        ServerStats {
+        let stats = ServerStats {
             active: counts.active(),
             accepted: counts.accepted.load(Relaxed),
             refused: counts.refused.load(Relaxed),
@@ -272,7 +323,16 @@ impl Server {
             handshakes_failed: counts.handshakes_failed.load(Relaxed),
             #[cfg(not(feature = "tls"))]
             handshakes_failed: 0,
-        }
+            handed_over: 0,
+        };
+        #[cfg(feature = "quic")]
+        let stats = ServerStats {
+            refused: stats.refused + self.quic.refused.load(Relaxed),
+            handshakes_failed: stats.handshakes_failed + self.quic.handshakes_failed.load(Relaxed),
+            handed_over: self.quic.handed_over.load(Relaxed),
+            ..stats
+        };
+        stats
     }
 
     /// A handle that stops the server from any thread, or from a signal handler's task.

@@ -1,4 +1,4 @@
-//! What a session's bytes come and go by: TCP, or TLS over it.
+//! What a session's bytes come and go by: TCP, TLS over it, or a stream of QUIC.
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use netloom_core::{Error, Result, Secured, Transport};
 use tokio::net::TcpStream;
 
+#[cfg(feature = "quic")]
+use crate::quic;
 use crate::tcp::Tcp;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -23,24 +25,41 @@ enum Kind<S> {
     Tcp(Tcp, PhantomData<S>),
     #[cfg(feature = "tls")]
     Tls(Box<Tls<Tcp, S>>),
+    #[cfg(feature = "quic")]
+    Quic(quic::Stream),
 }
 
+/// An idle session is as small as can be.
+#[cfg(feature = "quic")]
+const _: () = assert!(size_of::<quic::Stream>() <= size_of::<Tcp>());
+
 impl<S> Stream<S> {
-    /// The TCP connection below, to ask it about addresses and socket options.
-    pub fn tcp(&self) -> &TcpStream {
+    /// The TCP connection below, if there is one, to ask it about addresses and socket options.
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match &self.kind {
-            Kind::Tcp(tcp, _) => tcp.stream(),
+            Kind::Tcp(tcp, _) => Some(tcp.stream()),
             #[cfg(feature = "tls")]
-            Kind::Tls(tls) => tls.io().stream(),
+            Kind::Tls(tls) => Some(tls.io().stream()),
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => None,
         }
     }
 
-    /// What is known of TLS, if the connection is secured by it.
+    /// What is known of TLS, if it is TLS over TCP.
     #[cfg(feature = "tls")]
     pub fn tls(&self) -> Option<&Tls<Tcp, S>> {
         match &self.kind {
-            Kind::Tcp(..) => None,
             Kind::Tls(tls) => Some(tls),
+            _ => None,
+        }
+    }
+
+    /// The stream of QUIC, if it is one, to ask it about its connection.
+    #[cfg(feature = "quic")]
+    pub fn quic(&self) -> Option<&quic::Stream> {
+        match &self.kind {
+            Kind::Quic(stream) => Some(stream),
+            _ => None,
         }
     }
 }
@@ -58,6 +77,13 @@ impl<S> From<Tls<Tcp, S>> for Stream<S> {
     }
 }
 
+#[cfg(feature = "quic")]
+impl<S> From<quic::Stream> for Stream<S> {
+    fn from(stream: quic::Stream) -> Self {
+        Self { kind: Kind::Quic(stream) }
+    }
+}
+
 /// The same for whatever it is.
 macro_rules! each {
     ($kind:expr, $io:ident => $do:expr) => {
@@ -65,6 +91,8 @@ macro_rules! each {
             Kind::Tcp($io, _) => $do,
             #[cfg(feature = "tls")]
             Kind::Tls($io) => $do,
+            #[cfg(feature = "quic")]
+            Kind::Quic($io) => $do,
         }
     };
 }

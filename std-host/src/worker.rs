@@ -1,5 +1,8 @@
 //! A worker: one thread, one single-threaded runtime, its own listeners, its own pool.
 
+#[cfg(feature = "quic")]
+mod quic;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -27,6 +30,9 @@ use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
 #[cfg(feature = "tls")]
 use crate::tls::{HandshakeError, TlsServer};
+
+#[cfg(feature = "quic")]
+pub(crate) use quic::Socket;
 
 /// What a server's sessions run on: they stay on their worker's thread.
 pub struct ServerPlatform;
@@ -97,6 +103,8 @@ pub(crate) enum Security {
     Plain,
     #[cfg(feature = "tls")]
     Tls(TlsServer),
+    #[cfg(feature = "quic")]
+    Quic(crate::quic::QuicServer),
 }
 
 /// One listener whose connections go to the workers in turn.
@@ -108,6 +116,8 @@ pub(crate) struct Distributor {
 /// What a worker is told when it is made.
 pub(crate) struct Plan<N, A> {
     pub(crate) intakes: Vec<Intake>,
+    #[cfg(feature = "quic")]
+    pub(crate) sockets: Vec<Socket>,
     pub(crate) distributors: Vec<Distributor>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) admission: Arc<Admission>,
@@ -303,6 +313,10 @@ where
                 Source::Handed(handed) => _ = spawn_local(take_over(handed, security, host.clone())),
             }
         }
+        #[cfg(feature = "quic")]
+        for socket in self.sockets {
+            host.drive(socket)?;
+        }
         let _ = self.ready.send(Ok(()));
         drop(self.ready);
         let mut deadline = match self.phase.wait_for(|phase| *phase != Phase::Running).await {
@@ -343,12 +357,14 @@ where
             Security::Plain => self.take_in_plain(stream, peer),
             #[cfg(feature = "tls")]
             Security::Tls(tls) => self.take_in_secured(stream, peer, tls),
+            #[cfg(feature = "quic")]
+            Security::Quic(_) => {} // it has no listeners
         }
     }
 
     fn take_in_plain(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
         if self.local.stopping.get() {
-            return self.refuse(stream, Code::ShuttingDown);
+            return self.refuse(Tcp::new(stream), peer, Code::ShuttingDown);
         }
         match self.local.admission.admit(peer.ip()) {
             Ok(()) => {
@@ -357,7 +373,7 @@ where
                     spawn_local(serve(self.clone(), session, guest));
                 }
             }
-            Err(code) => self.refuse(stream, code),
+            Err(code) => self.refuse(Tcp::new(stream), peer, code),
         }
     }
 
@@ -421,15 +437,15 @@ where
     }
 
     /// A goodbye instead of a reset.
-    fn refuse(self: &Rc<Self>, stream: TcpStream, code: Code) {
+    fn refuse(self: &Rc<Self>, stream: impl Into<Stream<Lent>>, peer: SocketAddr, code: Code) {
         let local = self.local.clone();
-        tracing::debug!(code = code.name(), peer = ?stream.peer_addr().ok(), "refused");
+        tracing::debug!(code = code.name(), %peer, "refused");
         if local.refusing.get() >= REFUSING_MAX {
             return;
         }
         let timeouts = Timeouts { closing: REFUSAL, ..self.options.timeouts };
         let options = Options { timeouts, ..self.options };
-        let Some(mut session) = self.session(Tcp::new(stream), options) else { return };
+        let Some(mut session) = self.session(stream, options) else { return };
         let refusing = Refusing::new(&local);
         let guest = Guest::new(&local, None);
         spawn_local(async move {

@@ -218,6 +218,20 @@ impl TlsClient {
         Ok(SYSTEM.get_or_init(|| client).clone())
     }
 
+    /// What QUIC makes its own of. Tickets of TLS over TCP are not for it.
+    #[cfg(feature = "quic")]
+    pub(crate) fn for_quic(&self) -> ClientConfig {
+        let mut config = (*self.config).clone();
+        config.resumption = Resumption::in_memory_sessions(256);
+        config
+    }
+
+    /// The name to ask for instead of the host's.
+    #[cfg(feature = "quic")]
+    pub(crate) fn name(&self) -> Option<std::borrow::Cow<'_, str>> {
+        self.name.as_ref().map(ServerName::to_str)
+    }
+
     /// The same, which offers `protocol` where none was named.
     pub(crate) fn speaking(&self, protocol: &[u8]) -> Self {
         if !self.config.alpn_protocols.is_empty() {

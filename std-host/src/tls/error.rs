@@ -9,9 +9,17 @@ use super::verify::WrongPin;
 pub(super) fn code_of(error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     let code = match error {
-        Tls::InvalidCertificate(error) => of_certificate(error),
+        Tls::InvalidCertificate(error) => {
+            // It is told here, and not to be found again.
+            #[cfg(feature = "quic")]
+            super::verify::found();
+            of_certificate(error)
+        }
         Tls::NoCertificatesPresented => Code::CertificateRequired,
-        Tls::AlertReceived(alert) => return of_alert(*alert),
+        Tls::AlertReceived(alert) => {
+            let alert = u8::from(*alert);
+            return Error::new(of_alert(alert)).on_wire(alert.into());
+        }
         Tls::InvalidMessage(_)
         | Tls::DecryptError
         | Tls::PeerSentOversizedRecord
@@ -45,7 +53,7 @@ pub(super) fn not_in_order() -> Error {
     Code::HandshakeFailed.into()
 }
 
-fn of_certificate(error: &CertificateError) -> Code {
+pub(super) fn of_certificate(error: &CertificateError) -> Code {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Code::CertificateExpired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
@@ -61,9 +69,9 @@ fn of_certificate(error: &CertificateError) -> Code {
     }
 }
 
-/// RFC 8446, 6.2.
-fn of_alert(alert: AlertDescription) -> Error {
-    let code = match alert {
+/// What a peer means by an alert (RFC 8446, 6.2).
+pub(crate) fn of_alert(alert: u8) -> Code {
+    match AlertDescription::from(alert) {
         AlertDescription::CertificateRequired => Code::CertificateRequired,
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
@@ -76,6 +84,31 @@ fn of_alert(alert: AlertDescription) -> Error {
             Code::BadRecord
         }
         _ => Code::HandshakeFailed,
-    };
-    Error::new(code).on_wire(u8::from(alert).into())
+    }
+}
+
+/// Why we sent an alert, where no more than the alert is known: QUIC's case. What the [`Verifier`](super::verify) has found is
+/// known better.
+#[cfg(feature = "quic")]
+pub(crate) fn of_sent_alert(alert: u8) -> Code {
+    let found = super::verify::found();
+    match AlertDescription::from(alert) {
+        AlertDescription::CertificateRequired => Code::CertificateRequired,
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied
+            if found.is_some() =>
+        {
+            found.unwrap_or(Code::BadCertificate)
+        }
+        AlertDescription::CertificateExpired => Code::CertificateExpired,
+        AlertDescription::UnknownCA => Code::UnknownAuthority,
+        AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => Code::BadCertificate,
+        AlertDescription::UnsupportedCertificate => Code::WrongUsage,
+        _ => Code::HandshakeFailed,
+    }
 }

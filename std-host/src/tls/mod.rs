@@ -16,7 +16,7 @@
 //! that knows rustls.
 
 mod client;
-mod error;
+pub(crate) mod error;
 mod handshake;
 mod identity;
 mod pem;

@@ -216,7 +216,7 @@ impl TlsServer {
         Ok(())
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -46,12 +46,25 @@ pub(super) struct Verifier {
     pub(super) takes_anybody: bool,
 }
 
+#[cfg(feature = "quic")]
+thread_local! {
+    /// What the last handshake on this thread was refused for: QUIC's state machine tells the alert alone, and several faults
+    /// share one.
+    static FOUND: std::cell::Cell<Option<netloom_core::Code>> = const { std::cell::Cell::new(None) };
+}
+
+/// Why a server was refused since this was last asked.
+#[cfg(feature = "quic")]
+pub(super) fn found() -> Option<netloom_core::Code> {
+    FOUND.take()
+}
+
 fn algorithms() -> WebPkiSupportedAlgorithms {
     provider().signature_verification_algorithms
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl Verifier {
+    fn verify(
         &self,
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -70,6 +83,25 @@ impl ServerCertVerifier for Verifier {
             return Err(CertificateError::Other(OtherError(Arc::new(WrongPin))).into());
         }
         Ok(ServerCertVerified::assertion())
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.verify(certificate, intermediates, name, ocsp, now);
+        #[cfg(feature = "quic")]
+        FOUND.set(match &verified {
+            Err(Error::InvalidCertificate(error)) => Some(super::error::of_certificate(error)),
+            _ => None,
+        });
+        verified
     }
 
     fn verify_tls12_signature(

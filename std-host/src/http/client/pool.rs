@@ -173,9 +173,11 @@ async fn reap_idle(mut reaper: Reaper) {
 fn is_alive(connection: &mut Connection) -> bool {
     // The system is asked, because the runtime may not have noticed yet.
     let mut byte = [MaybeUninit::uninit()];
-    let peeked = SockRef::from(connection.transport().tcp()).peek(&mut byte);
-    if !peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
-        return false;
+    if let Some(tcp) = connection.transport().tcp() {
+        let peeked = SockRef::from(tcp).peek(&mut byte);
+        if !peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+            return false;
+        }
     }
     // What was received before is the session's to look at.
     let mut cx = Context::from_waker(Waker::noop());

@@ -1,0 +1,523 @@
+//! One task drives a socket's connections: datagrams in, timers, datagrams out.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use netloom_core::{Clock, Code, Duration, Error};
+use quinn_proto::{ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, Incoming, Transmit};
+
+use super::connection::{Connection, Shared, State};
+use super::datagrams::{Datagram, Datagrams, Outgoing};
+use super::endpoint::{Door, Request};
+use super::fault::{Lost, Reason};
+use super::server::QuicServer;
+
+/// In one turn, before others have theirs: calls to receive,
+const RECEIVES: usize = 4;
+
+/// and datagrams that one connection sends.
+const DATAGRAMS: usize = 88;
+
+/// Bytes that one send may carry.
+const SEND_MAX: usize = 65_000;
+
+/// Answers without a connection (RFC 9000, 6.1, 8.1, 10.3) in one turn. More of them are lost: whoever asks, asks again.
+const REPLIES: usize = 64;
+
+/// Runs an [`Endpoint`](super::Endpoint): a future to spawn. It ends when the endpoint is dropped and all connections are closed.
+pub struct Driver<D, K> {
+    core: Core<K>,
+    socket: D,
+    door: Arc<Door<D>>,
+    /// What is being sent,
+    out: Vec<u8>,
+    /// and its description if the socket had no room.
+    stuck: Option<Transmit>,
+    replies: Vec<(Transmit, Vec<u8>)>,
+    turn: Vec<usize>,
+}
+
+/// All but the socket.
+struct Core<K> {
+    proto: quinn_proto::Endpoint,
+    clock: K,
+    /// quinn-proto counts by the system's clock: this is the zero of ours there.
+    epoch: Instant,
+    now: Instant,
+    connections: Vec<Option<Arc<Shared>>>,
+    open: usize,
+    /// Of these, those that are not closed yet.
+    alive: usize,
+    /// At most one live entry a connection, never later than its next time-out. A time-out that moves away costs nothing: the
+    /// entry is set anew when it fires.
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    server: Option<QuicServer>,
+    /// Nobody is taken in any more.
+    refusing: bool,
+    /// Whom a client asked for that was refused last.
+    refused: Option<ConnectionId>,
+    handshakes: Handshakes,
+}
+
+/// Handshakes that clients have begun, by where they come from.
+#[derive(Default)]
+struct Handshakes {
+    /// Which connections, and from where.
+    of: HashMap<usize, IpAddr>,
+    from: HashMap<IpAddr, usize>,
+}
+
+impl Handshakes {
+    fn begin(&mut self, handle: usize, source: IpAddr) {
+        self.of.insert(handle, source);
+        *self.from.entry(source).or_default() += 1;
+    }
+
+    /// Whether it had begun and not ended before.
+    fn end(&mut self, handle: usize) -> bool {
+        let Some(source) = self.of.remove(&handle) else { return false };
+        if let Some(count) = self.from.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.from.remove(&source);
+            }
+        }
+        true
+    }
+
+    fn from(&self, source: IpAddr) -> usize {
+        self.from.get(&source).copied().unwrap_or(0)
+    }
+}
+
+/// An IPv6 client has at least a /64 to itself (RFC 6177).
+fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+    }
+}
+
+impl<K: Clock> Core<K> {
+    fn tick(&mut self) {
+        self.now = self.epoch + Duration::from_micros(self.clock.now().as_micros());
+    }
+
+    fn insert<D>(
+        &mut self,
+        handle: ConnectionHandle,
+        proto: quinn_proto::Connection,
+        handshake: Duration,
+        door: &Door<D>,
+    ) -> Arc<Shared> {
+        // A year is for ever, and does not overflow the clock.
+        let late = self.now + handshake.min(Duration::from_secs(365 * 86_400));
+        let shared = Shared::new(proto, handle.0, late, door.ready.clone());
+        if self.connections.len() <= handle.0 {
+            self.connections.resize_with(handle.0 + 1, || None);
+        }
+        self.connections[handle.0] = Some(shared.clone());
+        self.open += 1;
+        self.alive += 1;
+        door.ready.list().connections.push(handle.0);
+        shared
+    }
+
+    /// What came in one piece: datagrams of one sender, but of any of its connections.
+    fn receive<D>(&mut self, datagram: Datagram<'_>, door: &Door<D>, replies: &mut Vec<(Transmit, Vec<u8>)>) {
+        let ecn = EcnCodepoint::from_bits(datagram.ecn);
+        let mut all = BytesMut::from(datagram.bytes);
+        while !all.is_empty() {
+            let one = all.split_to(datagram.stride.min(all.len()));
+            let mut out = Vec::new();
+            let event = self.proto.handle(self.now, datagram.from, datagram.to, ecn, one, &mut out);
+            let reply = match event {
+                Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                    if let Some(Some(shared)) = self.connections.get(handle.0) {
+                        let mut state = shared.state();
+                        state.proto.handle_event(event);
+                        if !mem::replace(&mut state.listed, true) {
+                            drop(state);
+                            door.ready.list().connections.push(handle.0);
+                        }
+                    }
+                    None
+                }
+                Some(DatagramEvent::NewConnection(incoming)) => self.take_in(incoming, door, &mut out),
+                Some(DatagramEvent::Response(transmit)) => Some(transmit),
+                None => None,
+            };
+            if let Some(transmit) = reply
+                && replies.len() < REPLIES
+            {
+                replies.push((transmit, out));
+            }
+        }
+    }
+
+    /// Somebody wants to connect. What is answered if it may not, or not yet.
+    fn take_in<D>(&mut self, incoming: Incoming, door: &Door<D>, out: &mut Vec<u8>) -> Option<Transmit> {
+        let Some(server) = self.server.clone() else {
+            self.proto.ignore(incoming);
+            return None;
+        };
+        let source = source_of(incoming.remote_address().ip());
+        let (all, here) = (self.handshakes.of.len(), self.handshakes.from(source));
+        let closing = self.refusing || door.ready.list().closed;
+        if closing || server.is_full(self.open, all, here) || door.is_full() {
+            // A long hello comes in several packets, each of which asks.
+            let asks = Some(*incoming.orig_dst_cid());
+            if mem::replace(&mut self.refused, asks) != asks {
+                door.count(|counts| &counts.refused);
+            }
+            return Some(self.proto.refuse(incoming, out));
+        }
+        if incoming.may_retry() && !incoming.remote_address_validated() && server.retries(all, here) {
+            return self.proto.retry(incoming, out).ok();
+        }
+        match self.proto.accept(incoming, self.now, out, Some(server.config())) {
+            Ok((handle, proto)) => {
+                self.insert(handle, proto, server.handshake_timeout(), door);
+                self.handshakes.begin(handle.0, source);
+                None
+            }
+            Err(error) => {
+                door.count(|counts| &counts.handshakes_failed);
+                error.response
+            }
+        }
+    }
+
+    /// Fires what is due.
+    fn expire<D>(&mut self, door: &Door<D>) {
+        while let Some(&Reverse((at, handle))) = self.timers.peek() {
+            if at > self.now {
+                return;
+            }
+            self.timers.pop();
+            let Some(Some(shared)) = self.connections.get(handle) else { continue };
+            let mut state = shared.state();
+            if state.armed != Some(at) {
+                continue; // an earlier one has taken its place
+            }
+            state.armed = None;
+            if state.proto.poll_timeout().is_some_and(|at| at <= self.now) {
+                state.proto.handle_timeout(self.now);
+            }
+            if state.late.is_some_and(|late| late <= self.now) {
+                state.late = None;
+                state.lose(Lost::new(Code::ConnectionTimeout, Reason::Timeout));
+                state.proto.close(self.now, 0u32.into(), "the handshake took too long".into());
+            }
+            if !mem::replace(&mut state.listed, true) {
+                drop(state);
+                door.ready.list().connections.push(handle);
+            }
+        }
+    }
+
+    /// Sends what a connection has and passes on what came. True if it has more to do.
+    fn drive<D>(
+        &mut self,
+        handle: usize,
+        batch: usize,
+        out: &mut Vec<u8>,
+        door: &Door<D>,
+        mut send: impl FnMut(Transmit, &[u8]) -> bool,
+    ) -> bool {
+        let Some(Some(shared)) = self.connections.get(handle) else { return false };
+        let shared = shared.clone();
+        let mut state = shared.state();
+        state.listed = false;
+        if let Some((code, text)) = state.close.take() {
+            state.proto.close(self.now, code, text);
+        }
+        let batch = batch.min(SEND_MAX / usize::from(state.proto.current_mtu())).max(1);
+        let (mut sent, mut more) = (0, false);
+        loop {
+            out.clear();
+            let Some(transmit) = state.proto.poll_transmit(self.now, batch, out) else { break };
+            sent += transmit.segment_size.map_or(1, |segment| transmit.size.div_ceil(segment));
+            if !send(transmit, out) || sent >= DATAGRAMS {
+                more = true;
+                break;
+            }
+        }
+        let mut drained = false;
+        while let Some(event) = state.proto.poll_endpoint_events() {
+            drained |= event.is_drained();
+            if let Some(event) = self.proto.handle_event(ConnectionHandle(handle), event) {
+                state.proto.handle_event(event);
+                more = true;
+            }
+        }
+        shared.pass_on(&mut state);
+        if state.proto.is_closed() && !mem::replace(&mut state.settled, true) {
+            self.alive -= 1;
+        }
+        let shown = self.settle(handle, &mut state, door).then(|| Connection::new(shared.clone()));
+        if drained {
+            self.connections[handle] = None;
+            self.open -= 1;
+            return false;
+        }
+        state.listed = more;
+        if let Some(at) = sooner(state.proto.poll_timeout(), state.late)
+            && state.armed.is_none_or(|armed| at < armed)
+        {
+            state.armed = Some(at);
+            self.timers.push(Reverse((at, handle)));
+        }
+        drop(state);
+        if let Some(connection) = shown {
+            door.show_in(connection);
+        }
+        more
+    }
+
+    /// Whether the connection is now to be shown in: it has come through the handshake, or with early data. Who has not come
+    /// through is counted.
+    fn settle<D>(&mut self, handle: usize, state: &mut State, door: &Door<D>) -> bool {
+        if !self.handshakes.of.contains_key(&handle) {
+            return false;
+        }
+        let lost = state.lost.is_some();
+        if state.connected || lost {
+            self.handshakes.end(handle);
+        }
+        if lost && !state.connected {
+            door.count(|counts| &counts.handshakes_failed);
+        }
+        let shows = !lost && (state.connected || state.proto.has_0rtt());
+        shows && !mem::replace(&mut state.shown, true)
+    }
+
+    /// When something is due: rounded up, or a turn that comes too early would find nothing to do, for ever.
+    fn next(&self) -> Option<netloom_core::Instant> {
+        let Reverse((at, _)) = self.timers.peek()?;
+        let micros = at.saturating_duration_since(self.epoch).as_nanos().div_ceil(1_000);
+        Some(netloom_core::Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
+    }
+
+    fn lose_all(&mut self) {
+        for shared in self.connections.iter().flatten() {
+            shared.state().lose(Lost::new(Code::ConnectionFailed, Reason::Failed));
+        }
+    }
+}
+
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// False if there is no room.
+fn send(socket: &mut impl Datagrams, transmit: &Transmit, bytes: &[u8]) -> bool {
+    let outgoing = Outgoing {
+        to: transmit.destination,
+        from: transmit.src_ip,
+        ecn: transmit.ecn.map_or(0, |ecn| ecn as u8),
+        bytes: &bytes[..transmit.size],
+        stride: transmit.segment_size,
+    };
+    // What cannot be sent at all is lost on the way.
+    !matches!(socket.try_send(&outgoing), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+impl<D: Datagrams, K: Clock> Driver<D, K> {
+    pub(super) fn new(
+        proto: quinn_proto::Endpoint,
+        server: Option<QuicServer>,
+        socket: D,
+        clock: K,
+        door: Arc<Door<D>>,
+    ) -> Self {
+        let epoch = Instant::now();
+        let core = Core {
+            proto,
+            clock,
+            epoch,
+            now: epoch,
+            connections: Vec::new(),
+            open: 0,
+            alive: 0,
+            timers: BinaryHeap::new(),
+            server,
+            refusing: false,
+            refused: None,
+            handshakes: Handshakes::default(),
+        };
+        let (out, replies, turn) = (Vec::new(), Vec::new(), Vec::new());
+        Self { core, socket, door, out, stuck: None, replies, turn }
+    }
+
+    /// Until the endpoint is dropped and all connections are closed.
+    ///
+    /// # Errors
+    /// If the socket fails. All connections are then lost.
+    pub async fn run(mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.turn(cx);
+        if matches!(polled, Poll::Ready(Err(_))) {
+            self.core.lose_all();
+        }
+        polled
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let asked = {
+            let mut list = self.door.ready.list();
+            super::connection::keep(&mut list.driver, cx);
+            mem::take(&mut list.asked)
+        };
+        self.core.tick();
+        if asked {
+            self.answer();
+        }
+        let mut busy = self.receive(cx)?;
+        for (transmit, bytes) in self.replies.drain(..) {
+            send(&mut self.socket, &transmit, &bytes);
+        }
+        self.core.expire(&self.door);
+        busy |= self.send(cx)?;
+        // Who closes its socket need not wait until nothing can come any more (RFC 9000, 10.2).
+        if self.core.alive == 0 && self.stuck.is_none() {
+            let list = self.door.ready.list();
+            if list.closed && list.connections.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if let Some(at) = self.core.next() {
+            busy |= self.core.clock.poll_until(at, cx).is_ready();
+        }
+        if busy {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// True if there may be more.
+    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let Self { core, socket, door, replies, .. } = self;
+        for _ in 0..RECEIVES {
+            match socket.poll_receive(cx, &mut |datagram| core.receive(datagram, door, replies)) {
+                Poll::Ready(received) => received?,
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends what is stuck and what those on the list have. True if one of them has more.
+    fn send(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        loop {
+            while let Some(transmit) = self.stuck.take() {
+                if send(&mut self.socket, &transmit, &self.out) {
+                    continue;
+                }
+                self.stuck = Some(transmit);
+                if self.socket.poll_writable(cx)?.is_pending() {
+                    return Ok(false);
+                }
+            }
+            let more = self.drive();
+            if self.stuck.is_none() {
+                return Ok(more);
+            }
+        }
+    }
+
+    fn drive(&mut self) -> bool {
+        let Self { core, socket, door, out, stuck, turn, .. } = self;
+        mem::swap(&mut door.ready.list().connections, turn);
+        let batch = socket.batch();
+        let mut again = 0;
+        for n in 0..turn.len() {
+            let handle = turn[n];
+            // Who does not come to it stays on the list.
+            let more = stuck.is_some()
+                || core.drive(handle, batch, out, door, |transmit, bytes| {
+                    let sent = send(socket, &transmit, bytes);
+                    if !sent {
+                        *stuck = Some(transmit);
+                    }
+                    sent
+                });
+            if more {
+                turn[again] = handle;
+                again += 1;
+            }
+        }
+        turn.truncate(again);
+        door.ready.list().connections.append(turn);
+        again > 0
+    }
+
+    /// Does what the endpoint asks for.
+    fn answer(&mut self) {
+        for request in self.door.requests() {
+            match request {
+                Request::Connect { config, handshake, to, name, answer } => {
+                    let made = self.core.proto.connect(self.core.now, *config, to, &name);
+                    let made =
+                        made.map(|(handle, proto)| self.core.insert(handle, proto, handshake, &self.door));
+                    // Who does not wait any more drops it, and so closes it.
+                    let _ = answer.send(made.map(Connection::new).map_err(refused));
+                }
+                Request::Rebind(socket) => {
+                    self.socket = *socket;
+                    self.stuck = None;
+                    for (handle, shared) in self.core.connections.iter().enumerate() {
+                        let Some(shared) = shared else { continue };
+                        let mut state = shared.state();
+                        state.proto.local_address_changed();
+                        if !mem::replace(&mut state.listed, true) {
+                            drop(state);
+                            self.door.ready.list().connections.push(handle);
+                        }
+                    }
+                }
+                Request::Refuse => self.core.refusing = true,
+            }
+        }
+    }
+}
+
+/// Why no connection could be begun.
+fn refused(error: quinn_proto::ConnectError) -> Error {
+    use quinn_proto::ConnectError;
+    let code = match error {
+        ConnectError::InvalidServerName(_) | ConnectError::InvalidRemoteAddress(_) => Code::InvalidAddress,
+        ConnectError::UnsupportedVersion => Code::Unsupported,
+        _ => Code::ConnectionFailed,
+    };
+    code.into()
+}
+
+impl<D, K> Drop for Driver<D, K> {
+    /// Whoever holds a connection learns that nobody drives it.
+    fn drop(&mut self) {
+        for shared in self.core.connections.iter().flatten() {
+            shared.state().lose(Lost::new(Code::ConnectionFailed, Reason::Failed));
+        }
+        self.door.leave();
+    }
+}
+
+impl<D, K> std::fmt::Debug for Driver<D, K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("connections", &self.core.open).finish_non_exhaustive()
+    }
+}
