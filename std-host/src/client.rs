@@ -107,7 +107,8 @@ impl Connector {
     }
 
     /// Connects by QUIC instead of TCP: the session is a stream of a connection of its own. More streams on it can be had by
-    /// [`Stream::quic`] and [`Connection::open`](crate::quic::Connection::open). `None` for TCP.
+    /// [`Stream::quic`] and [`Connection::open`](crate::quic::Connection::open). The server learns of a session by its first byte: who is to be
+    /// spoken to first says something. `None` for TCP.
     #[cfg(feature = "quic")]
     #[must_use]
     pub fn quic(mut self, quic: impl Into<Option<QuicClient>>) -> Self {
@@ -189,7 +190,7 @@ impl Connector {
         let connect = |to: SocketAddr| {
             let (quic, host) = (quic.clone(), host.to_owned());
             async move {
-                let connection = Endpoint::client_of(to)?.connect_to(&quic, to, Some(&host)).await;
+                let connection = Endpoint::client_of(to)?.begin(&quic, to, Some(&host)).await;
                 let connection = connection.map_err(io::Error::other)?;
                 match connection.established().await {
                     Ok(_) => connection.open().await.map_err(io::Error::other),

@@ -3,9 +3,12 @@
 //! Each message is encoded once, into the [hub](netloom_core::hub); nobody waits for another. Who does not keep up is
 //! closed with 1013.
 
+use core::task::Poll;
+
 use embassy_futures::select::{Either, select};
-use netloom_core::Result;
 use netloom_core::hub::{Hub, Shared};
+use netloom_core::{Code, Error, Platform, Result, Session};
+use netloom_protocols::Framing;
 use netloom_protocols::http1::{Request, Sent};
 use netloom_protocols::websocket::{self, Message};
 
@@ -35,6 +38,37 @@ pub async fn chat<L: Shared>(hub: &Hub<L>, request: Request<'_>) -> Result<Sent>
                 Some((Message::Text(_), mut peer)) => peer.close(1009, "too long").await?,
                 Some((Message::Binary(_), mut peer)) => peer.close(1003, "only text is said here").await?,
                 None => return Ok(sent),
+            },
+        }
+    }
+}
+
+/// The same for who speaks framed messages instead of WebSocket: each is text. Who does not keep up is cut off.
+///
+/// # Errors
+/// What ended the session, if it did not end in order: [`Code::InvalidText`], [`Code::MessageTooLarge`], [`Code::WriteStalled`],
+/// [`Code::TooManySessions`] if the room is full.
+pub async fn framed<P: Platform, L: Shared>(hub: &Hub<L>, session: &mut Session<P, Framing>) -> Result<()> {
+    let mut member = hub.join(HISTORY).ok_or(Code::TooManySessions)?;
+    loop {
+        match select(member.ready(), session.receive()).await {
+            Either::First(_) => {
+                let told = member.poll_each(|frame| match session.try_send(websocket::published(frame)) {
+                    Err(error) if error == Code::BufferFull => Poll::Pending,
+                    told => Poll::Ready(told),
+                });
+                match told {
+                    Poll::Ready(told) => told.map_err(Error::from).and_then(|told| told)?,
+                    Poll::Pending => session.flush().await?,
+                }
+            }
+            Either::Second(said) => match said? {
+                Some((text, _)) if text.len() > MESSAGE_MAX => return Err(Code::MessageTooLarge.into()),
+                Some((text, _)) => {
+                    let text = core::str::from_utf8(text).map_err(|_| Code::InvalidText)?;
+                    websocket::publish(hub, text)?;
+                }
+                None => return Ok(()),
             },
         }
     }

@@ -50,6 +50,11 @@ struct Greeting {
 }
 
 impl<L: Shared> Web<L> {
+    /// The room, for those who come to it by another way.
+    pub fn room(&self) -> &Hub<L> {
+        &self.room
+    }
+
     /// Of a host with that name, with a room to chat in.
     pub const fn new(host: &'static str, room: Hub<L>) -> Self {
         Self { host, room, sessions: AtomicU32::new(0), requests: AtomicU32::new(0) }

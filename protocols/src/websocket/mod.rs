@@ -42,4 +42,4 @@ pub use extension::{Offer, offers};
 pub use frames::{Client, Event, Found, Frame, Frames, Kind, Piece, Role, Server, encode};
 pub use handshake::{accept_for, key_of};
 pub use mask::mask;
-pub use socket::{Fragments, Message, Peer, PeerOf, Socket, WebSocket, publish};
+pub use socket::{Fragments, Message, Peer, PeerOf, Socket, WebSocket, publish, published};

@@ -11,7 +11,7 @@ use super::carrier::{Carrier, Parts, Speaker, Upgraded};
 use super::close;
 use super::compression::Deflate;
 use super::frames::{Event, Found, Frame, Kind, Piece, encode};
-use super::header::HEADER_MAX;
+use super::header::{HEADER_MAX, Header};
 use super::utf8::invalid;
 
 /// A server's WebSocket: what [`accept`](super::accept) makes of a request.
@@ -539,6 +539,34 @@ pub fn publish<'m, L: Shared>(hub: &Hub<L>, message: impl Into<Message<'m>>) -> 
     let message = message.into();
     let bytes = message.as_bytes();
     hub.publish_with(HEADER_MAX + bytes.len(), |out| encode(message.kind(), bytes, out))
+}
+
+/// The message in a frame that [`publish`] has put into a hub: for members that speak something else. Empty for what is none.
+///
+/// ```
+/// # use netloom_core::hub::{Hub, Room, Seat, Shared};
+/// # use core::cell::RefCell;
+/// # struct Here(RefCell<Room<[u8; 64], [Seat; 2]>>);
+/// # impl Shared for Here {
+/// #     type Bytes = [u8; 64];
+/// #     type Seats = [Seat; 2];
+/// #     fn with<R>(&self, f: impl FnOnce(&mut Room<[u8; 64], [Seat; 2]>) -> R) -> R {
+/// #         f(&mut self.0.borrow_mut())
+/// #     }
+/// # }
+/// # let hub = Hub::new(Here(RefCell::new(Room::new([0; 64], [Seat::EMPTY; 2]))));
+/// use netloom_protocols::websocket::{publish, published};
+///
+/// let mut member = hub.join(1).expect("a seat");
+/// publish(&hub, "hello")?;
+/// member.read(|frame| assert_eq!(published(frame), b"hello"))?;
+/// # Ok::<(), netloom_core::Error>(())
+/// ```
+pub fn published(frame: &[u8]) -> &[u8] {
+    match Header::parse(frame, false, false) {
+        Ok(Some(header)) => frame.get(header.size..).unwrap_or_default(),
+        _ => &[],
+    }
 }
 
 /// Fails the connection with `error`, and tells the peer now: who gets the error may drop the socket.

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `load.rs` | one thread and its connections |
 //! | `echo.rs` | one connection to an echo server |
+//! | `datagrams.rs` | one connection of QUIC whose datagrams come back |
 //! | `message.rs` | a message that says whose it is, and what its answer must be |
 //! | `websocket.rs` | the same over WebSocket |
 //! | `http.rs` | one connection to a server of HTTP, and what its answers are compared with |
 //! | `report.rs` | what came of it, for people and for programs |
 
+mod datagrams;
 mod echo;
 mod http;
 mod load;
@@ -32,11 +34,11 @@ use tokio::sync::watch;
 use crate::exit::{self, Failure};
 use crate::request::{self, Data, RequestArgs};
 use crate::secure::TlsArgs;
-use crate::url::{Scheme, Url};
+use crate::url::{By, Scheme, Url};
 use crate::wire::Wire;
 use crate::{files, units};
 use http::{Answers, Question};
-use load::{Counts, Load, Signal, Tally, Target, Work};
+use load::{Counts, Load, Signal, Tally, Target, Way, Work};
 use report::Report;
 use websocket::Endpoint;
 
@@ -46,6 +48,8 @@ use websocket::Endpoint;
 Connections that cannot be made are counted; the rest is measured.
 
 tls, wss, https: the same, secured; the handshakes are made before the load begins.
+
+quic: the same as tcp on streams, so many on each connection as --streams says; or as --datagrams, of which those that are lost are counted, and are no failure.
 
 tcp: each message carries the numbers of its connection and of itself (from 12 bytes on), so swapped answers \
 are found too. MB/s are 10^6 bytes of messages per second in one direction. A first connection that is used \
@@ -62,17 +66,25 @@ Examples:
   netloom bench tcp://127.0.0.1:7000 --connections 1 --in-flight 1       the latency of one client
   netloom bench tcp://127.0.0.1:7000 --connections 10000 --in-flight 1   many clients
   netloom bench ws://127.0.0.1:8080/ws --size 1k                         WebSocket
+  netloom bench quic://127.0.0.1:7443 -c 4 --streams 16 --insecure       64 streams on 4 connections
   netloom bench http://127.0.0.1:8080/plaintext -n 16                    HTTP, pipelined
   netloom bench http://127.0.0.1:8080/echo --data @file -H 'Content-Type: image/png'
   netloom bench http://127.0.0.1:8080/ --duration 1 --json | jq .rate
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]; over TLS tls://, wss:// or https://
+    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]; over TLS tls://, wss:// or https://; over QUIC
+    /// quic://HOST:PORT[/APPLICATION]
     url: Url,
     /// Connections at the same time.
     #[arg(short, long, value_name = "N", default_value = "50")]
     connections: NonZeroUsize,
+    /// Streams on each connection of quic.
+    #[arg(long, value_name = "N", default_value = "1")]
+    streams: NonZeroUsize,
+    /// Send datagrams instead of messages, over quic.
+    #[arg(long, conflicts_with = "streams")]
+    datagrams: bool,
     /// Unanswered messages or requests on each connection [default: 16, or 1 with http]
     #[arg(short = 'n', long, value_name = "N")]
     in_flight: Option<NonZeroUsize>,
@@ -115,6 +127,11 @@ impl Args {
         self.threads.map_or_else(half, usize::from).min(self.connections.get())
     }
 
+    /// Sessions: a connection is one, but for QUIC's, which has as many as it has streams.
+    fn sessions(&self) -> usize {
+        self.connections.get().saturating_mul(self.streams.get())
+    }
+
     fn in_flight(&self) -> usize {
         let default = if self.url.scheme() == Scheme::Http { 1 } else { 16 };
         self.in_flight.map_or(default, usize::from)
@@ -122,6 +139,15 @@ impl Args {
 
     /// What is for one scheme is not for the other.
     fn check(&self) -> Result<(), Failure> {
+        if self.streams.get() > 1 && self.url.by() != By::Quic {
+            return Err(Failure::usage("--streams is for quic://"));
+        }
+        if self.datagrams && self.url.by() != By::Quic {
+            return Err(Failure::usage("--datagrams is for quic://"));
+        }
+        if self.datagrams && self.size.is_some_and(|size| size < datagrams::SHORTEST) {
+            return Err(Failure::usage(format!("a datagram has {} bytes at least", datagrams::SHORTEST)));
+        }
         match self.url.scheme() {
             Scheme::Tcp if self.request.is_given() || self.data.is_some() => {
                 Err(Failure::usage("--request, --header and --data are for http://"))
@@ -146,8 +172,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let tls = args.tls.client(&args.url)?;
     let (address, work) = find(args, tls.as_ref())?;
-    let secured = tls.map(|tls| (tls, args.url.host().to_owned()));
-    let target = Target { address, secured };
+    let host = args.url.host().to_owned();
+    let way = match (args.url.by(), tls) {
+        (By::Quic, _) => Way::Quic(args.tls.quic(&args.url)?, host, args.streams.get()),
+        (_, Some(tls)) => Way::Tls(tls, host),
+        (_, None) => Way::Tcp,
+    };
+    let target = Target { address, way };
     let (report, json) = (measure(args, &target, &work)?, args.json);
     report.print(json).map_err(|error| Failure::new(format!("cannot print: {error}")))?;
     report.verdict()
@@ -160,14 +191,15 @@ fn find(args: &Args, tls: Option<&TlsClient>) -> Result<(SocketAddr, Work), Fail
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let lost = || Failure::new(format!("{}: the connection was lost", args.url));
-        let connector = Connector::new().timeout(args.timeout).tls(tls.cloned());
+        let connector = args.tls.carry(Connector::new().timeout(args.timeout), &args.url)?;
         let address = args.url.address();
         match args.url.scheme() {
             Scheme::Tcp => {
                 let session = connector.connect(address, Framing::new()).await;
                 let session = session.map_err(|error| Failure::connect(&error))?;
                 let size = args.size.unwrap_or(64);
-                Ok((session.peer().ok_or_else(lost)?, Work::Echo { size }))
+                let work = if args.datagrams { Work::Datagrams { size } } else { Work::Echo { size } };
+                Ok((session.peer().ok_or_else(lost)?, work))
             }
             Scheme::Ws => {
                 let endpoint = Endpoint::new(&args.url, args.request.fields(), args.size.unwrap_or(64));
@@ -203,12 +235,12 @@ fn measure(args: &Args, target: &Target, work: &Work) -> Result<Report, Failure>
     for number in 0..threads {
         let load = Load {
             target: target.clone(),
-            numbers: (number..args.connections.get()).step_by(threads),
+            numbers: (number..args.sessions()).step_by(threads),
             in_flight: args.in_flight(),
             work: work.clone(),
             messages: args.messages,
             patience: args.patience,
-            connecting: args.timeout + Duration::from_millis(args.connections.get() as u64),
+            connecting: args.timeout + Duration::from_millis(args.sessions() as u64),
             counts: Arc::new(Counts::default()),
             begin: begins.clone(),
         };
@@ -271,7 +303,7 @@ struct Progress {
 
 impl Progress {
     fn new(args: &Args, counts: Vec<Arc<Counts>>) -> Self {
-        let connections = args.connections.get() as u64;
+        let connections = args.sessions() as u64;
         let bar = ProgressBar::new(connections);
         if let Ok(style) = ProgressStyle::with_template("{msg:>12} [{bar:40}] {prefix}") {
             bar.set_style(style.progress_chars("=> "));

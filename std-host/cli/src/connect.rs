@@ -40,6 +40,8 @@ tcp: when the input ends, the answers that are still to come are waited for. It 
 ws: the same; lines are text messages, or binary ones. How the server closes is told on stderr, and it is a failure \
 unless it is with 1000, 1001 or without a code. Ctrl-C closes with 1000.
 
+quic: the same as tcp over a stream of QUIC; /chat is the demo's room, where every message comes to all.
+
 tls, wss, https: the same, secured. The certificate must be for the host, and vouched for by an authority that the system \
 trusts or --ca names, or its key must be pinned by --pin.
 
@@ -51,6 +53,7 @@ Examples:
   printf 'HELP\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
   printf 'a\nb\n' | netloom connect ws://127.0.0.1:8080/ws    prints a and b
   netloom connect tls://127.0.0.1:7443 --pin sha256//...      the server that has that key
+  netloom connect quic://127.0.0.1:7443 --insecure            whoever it is, by QUIC
   netloom connect http://127.0.0.1:8080/status                prints the body
   netloom connect http://127.0.0.1:8080/ -I                   prints the head
   netloom connect http://127.0.0.1:8080/echo -d 'a=1' -d b=2  a form
@@ -58,7 +61,8 @@ Examples:
 
 {}", exit::CODES))]
 pub(crate) struct Args {
-    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]; over TLS tls://, wss:// or https://
+    /// tcp://HOST:PORT, ws://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]; over TLS tls://, wss:// or https://; over QUIC
+    /// quic://HOST:PORT[/APPLICATION]
     url: Url,
     /// Messages are bytes behind their length in 4 bytes, big-endian; the default.
     #[arg(long, conflicts_with = "lines")]
@@ -137,7 +141,7 @@ where
     // A person may think for as long as they like.
     let timeouts = Timeouts { idle: Duration::MAX, ..Timeouts::DEFAULT };
     let connector = Connector::new().timeout(args.timeout).timeouts(timeouts).message_max(args.max_message);
-    let connector = connector.tls(args.tls.client(&args.url)?);
+    let connector = args.tls.carry(connector, &args.url)?;
     let session = connector.connect(args.url.address(), Wire(codec)).await;
     let session = session.map_err(|error| Failure::connect(&error))?;
     let terminal = io::stdin().is_terminal();

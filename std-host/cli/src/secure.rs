@@ -1,17 +1,19 @@
-//! TLS on the command line: whom to trust, and who we are.
+//! TLS and QUIC on the command line: whom to trust, and who we are.
 
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use netloom::Connector;
+use netloom::quic::QuicClient;
 use netloom::tls::{ConfigError, Identity, Pin, TlsClient};
 
 use crate::exit::Failure;
 use crate::identity;
-use crate::url::Url;
+use crate::url::{By, Url};
 
 /// The heading of what is for TLS.
-const TLS: &str = "TLS (tls://, wss://, https://)";
+const TLS: &str = "TLS (tls://, wss://, https://, quic://)";
 
 /// How a client goes about TLS.
 #[derive(clap::Args, Clone, Debug)]
@@ -50,6 +52,21 @@ impl TlsArgs {
         }
     }
 
+    /// The connector, which secures connections to `url` if they are to be, and goes by QUIC if it says so.
+    pub(crate) fn carry(&self, connector: Connector, url: &Url) -> Result<Connector, Failure> {
+        let tls = self.client(url)?;
+        match url.by() {
+            By::Quic => self.quic(url).map(|quic| connector.quic(quic)),
+            By::Plain | By::Tls => Ok(connector.tls(tls)),
+        }
+    }
+
+    /// How to connect to `url` by QUIC.
+    pub(crate) fn quic(&self, url: &Url) -> Result<QuicClient, Failure> {
+        let builder = QuicClient::builder(self.build()?).protocols([protocol(url)]);
+        builder.build().map_err(|error| Failure::usage(error.to_string()))
+    }
+
     fn build(&self) -> Result<TlsClient, Failure> {
         let wrong = |error: ConfigError| Failure::usage(error.to_string());
         let mut builder = TlsClient::builder();
@@ -66,6 +83,14 @@ impl TlsArgs {
             builder = builder.dangerous_trust_anybody();
         }
         builder.key_log().build().map_err(wrong)
+    }
+}
+
+/// What is asked for over QUIC (ALPN): an application by its name.
+fn protocol(url: &Url) -> String {
+    match url.target().strip_prefix('/') {
+        Some(name) => format!("netloom-{name}"),
+        None => "netloom".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use netloom::http::{self, Files, Http1, Request, Sent};
+use netloom::quic::QuicServer;
 use netloom::tls::TlsServer;
 use netloom::{Builder, Ended, Framing, Server, ServerSession, StartError, Stopper};
 use netloom_demo::web::{self, Web};
@@ -18,7 +19,7 @@ use serde::Serialize;
 use crate::exit::{self, Failure};
 use crate::identity::{IdentityArgs, Secured};
 use crate::secure::pin_in_words;
-use crate::url::{Scheme, Url};
+use crate::url::{By, Scheme, Url};
 use crate::{files, units};
 
 /// The port of HTTP unless told otherwise: 80 takes privileges.
@@ -28,7 +29,8 @@ const HTTP_PORT: u16 = 8080;
 const TLS_PORT: u16 = 7443;
 const HTTPS_PORT: u16 = 8443;
 
-/// Serve the demo application: a page and WebSockets over HTTP, and an echo of messages over TCP; with and without TLS.
+/// Serve the demo application: a page and WebSockets over HTTP, and an echo of messages over TCP, with and without TLS; the echo
+/// and a room over QUIC.
 #[derive(clap::Args)]
 #[command(after_help = format!("\
 Examples:
@@ -40,7 +42,7 @@ Examples:
   netloom serve --cert cert.pem --key key.pem
                                              over TLS too, by that certificate
 
-Everything is also there over TLS. Without --cert the certificate is made for the moment, and nobody vouches for it; clients \
+Everything is also there over TLS, and the framed echo over QUIC, with a room beside it (/chat). Without --cert the certificate is made for the moment, and nobody vouches for it; clients \
 know it by its pin, which is told at the start.
 
 With --files, the demo's routes (/plaintext, /json, /status, /events, /stream/N, /echo, /ws, /chat) stay where they are, and its \
@@ -71,8 +73,14 @@ pub(crate) struct Args {
     /// The port of HTTP over TLS; 0 picks a free one [default: 8443, or 0 if --http is]
     #[arg(long, value_name = "PORT", conflicts_with = "no_http")]
     https: Option<u16>,
-    /// Nothing over TLS.
-    #[arg(long, conflicts_with_all = ["tls", "https", "cert", "client_ca"])]
+    /// The port of framed echo over QUIC, which is UDP's; 0 picks a free one [default: 7443, or 0 if --tcp is]
+    #[arg(long, value_name = "PORT", conflicts_with = "no_tcp")]
+    quic: Option<u16>,
+    /// Nothing over QUIC.
+    #[arg(long, conflicts_with = "quic")]
+    no_quic: bool,
+    /// Nothing over TLS or QUIC.
+    #[arg(long, conflicts_with_all = ["tls", "https", "quic", "cert", "client_ca"])]
     no_tls: bool,
     #[command(flatten)]
     identity: IdentityArgs,
@@ -104,8 +112,8 @@ struct Service {
     scheme: Scheme,
     application: &'static str,
     does: &'static str,
-    /// Choose its ports, without TLS and with it.
-    options: [&'static str; 2],
+    /// Choose its ports: without TLS, with it, over QUIC.
+    options: [&'static str; 3],
     /// One line for a shell.
     example: fn(&Url) -> String,
 }
@@ -114,7 +122,7 @@ const FRAMED_ECHO: Service = Service {
     scheme: Scheme::Tcp,
     application: "echo",
     does: "sends every message back",
-    options: ["--tcp", "--tls"],
+    options: ["--tcp", "--tls", "--quic"],
     example: |url| format!("echo hello | netloom connect {url}{}", trusting(url)),
 };
 
@@ -127,7 +135,7 @@ const DEMO: Service = Service {
     scheme: Scheme::Http,
     application: "demo",
     does: "a page, JSON, events, echo, /ws, /chat",
-    options: ["--http", "--https"],
+    options: ["--http", "--https", ""],
     example: |url| format!("netloom connect {url}{}", trusting(url)),
 };
 
@@ -137,7 +145,7 @@ const FILES: Service = Service { application: "files", does: "a folder's files, 
 struct Running {
     service: &'static Service,
     server: Server,
-    /// So many of its addresses are not secured; they come first.
+    /// So many of its addresses are not secured; they come first. As many are over TLS, the rest over QUIC.
     plain: usize,
 }
 
@@ -173,12 +181,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             true => None,
             false => Some(args.identity.secure(&args.bind)?),
         };
+        // Once in the life of the process.
+        let host = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).leak();
+        let web = Arc::new(Web::new(host, netloom::hub::of(ROOM)));
         let mut running = Vec::new();
         if !args.no_tcp {
-            running.push(start_echo(args, secured.as_ref())?);
+            running.push(start_echo(args, secured.as_ref(), web.clone())?);
         }
         if !args.no_http {
-            running.push(start_demo(args, secured.as_ref())?);
+            running.push(start_demo(args, secured.as_ref(), web)?);
         }
         let _reloading = secured
             .as_ref()
@@ -194,20 +205,55 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn start_echo(args: &Args, secured: Option<&Secured>) -> Result<Running, Failure> {
-    let ports = [args.tcp, args.tls.unwrap_or(if args.tcp == 0 { 0 } else { TLS_PORT })];
-    let started = builder(args, ports, secured).start(Framing::new, netloom_demo::echo);
-    Running::new(&FRAMED_ECHO, args, ports, started)
+/// Who comes to the room by QUIC asks for that (ALPN), as the end of a URL says; everybody else for the first.
+const PROTOCOLS: [&str; 2] = ["netloom", "netloom-chat"];
+
+fn start_echo(args: &Args, secured: Option<&Secured>, web: Arc<DesktopWeb>) -> Result<Running, Failure> {
+    let free = |port| if args.tcp == 0 { 0 } else { port };
+    let quic_port = args.quic.unwrap_or(free(TLS_PORT));
+    let ports = [args.tcp, args.tls.unwrap_or(free(TLS_PORT)), quic_port];
+    let mut builder = builder(args, ports, secured);
+    if let Some(secured) = secured.filter(|_| !args.no_quic) {
+        let quic = QuicServer::builder(secured.tls.clone()).protocols(PROTOCOLS).build();
+        let quic = quic.map_err(|error| Failure::usage(error.to_string()))?;
+        for address in &args.bind {
+            builder = builder.quic((*address, quic_port), quic.clone());
+        }
+    }
+    let serve = async move |session: &mut ServerSession<Framing>| {
+        let Some(stream) = session.transport().quic() else { return netloom_demo::echo(session).await };
+        let connection = stream.connection().clone();
+        if connection.secured().protocol == Some(PROTOCOLS[1].as_bytes()) {
+            return netloom_demo::chat::framed(web.room(), session).await;
+        }
+        tokio::select! {
+            biased;
+            ended = netloom_demo::echo(session) => ended,
+            lost = echo_datagrams(&connection) => Err(lost),
+        }
+    };
+    Running::new(&FRAMED_ECHO, args, ports, builder.start(Framing::new, serve))
 }
+
+/// Sends every datagram back while the connection lives.
+async fn echo_datagrams(connection: &netloom::quic::Connection) -> netloom::Error {
+    loop {
+        match connection.receive_datagram().await {
+            // One that cannot be sent is lost, as any may be.
+            Ok(datagram) => _ = connection.send_datagram(datagram),
+            Err(lost) => return lost,
+        }
+    }
+}
+
+/// The demo with a room for all threads.
+type DesktopWeb = Web<netloom::hub::Locked>;
 
 /// Bytes of messages that the demo's room keeps.
 const ROOM: usize = 64 * 1024;
 
-fn start_demo(args: &Args, secured: Option<&Secured>) -> Result<Running, Failure> {
-    // Once in the life of the process.
-    let host = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH).leak();
-    let web = Arc::new(Web::new(host, netloom::hub::of(ROOM)));
-    let ports = [args.http, args.https.unwrap_or(if args.http == 0 { 0 } else { HTTPS_PORT })];
+fn start_demo(args: &Args, secured: Option<&Secured>, web: Arc<DesktopWeb>) -> Result<Running, Failure> {
+    let ports = [args.http, args.https.unwrap_or(if args.http == 0 { 0 } else { HTTPS_PORT }), 0];
     let builder = builder(args, ports, secured);
     match &args.files {
         None => {
@@ -243,7 +289,7 @@ async fn file_or_page(files: &Files, mut request: Request<'_>) -> netloom::Resul
 }
 
 /// On those ports, without TLS and with it.
-fn builder(args: &Args, [port, secured_port]: [u16; 2], secured: Option<&Secured>) -> Builder {
+fn builder(args: &Args, [port, secured_port, _]: [u16; 3], secured: Option<&Secured>) -> Builder {
     let mut builder = Server::builder().workers(workers(args));
     for address in &args.bind {
         builder = builder.tcp((*address, port));
@@ -271,12 +317,19 @@ impl Running {
     fn new(
         service: &'static Service,
         args: &Args,
-        ports: [u16; 2],
+        ports: [u16; 3],
         started: Result<Server, StartError>,
     ) -> Result<Self, Failure> {
         let server = started.map_err(|error| {
-            let is_secured = error.address().ends_with(&format!(":{}", ports[1]));
-            Failure::start(&error, service.options[usize::from(is_secured)])
+            let is = |port| error.address().ends_with(&format!(":{port}"));
+            // The port of TLS may be that of QUIC too: one option, or the other.
+            let option = match () {
+                () if ports[1] == ports[2] && is(ports[1]) => "--tls or --quic",
+                () if is(ports[1]) => service.options[1],
+                () if is(ports[2]) && ports[2] != 0 => service.options[2],
+                () => service.options[0],
+            };
+            Failure::start(&error, option)
         })?;
         // One for each address that is bound to.
         Ok(Self { service, server, plain: args.bind.len() })
@@ -285,7 +338,12 @@ impl Running {
     fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         let service = self.service;
         self.server.addresses().iter().enumerate().map(|(n, address)| {
-            let url = Url::new(service.scheme, reachable(*address)).secured(n >= self.plain);
+            let by = match n / self.plain {
+                0 => By::Plain,
+                1 => By::Tls,
+                _ => By::Quic,
+            };
+            let url = Url::new(service.scheme, reachable(*address)).carried(by);
             Endpoint {
                 protocol: url.scheme_name(),
                 url: url.to_string(),

@@ -1,5 +1,5 @@
-//! Where a server is: `tcp://HOST:PORT`, `ws://HOST[:PORT][/PATH]`, `http://HOST[:PORT][/PATH]`, or secured by TLS
-//! `tls://`, `wss://`, `https://`.
+//! Where a server is: `tcp://HOST:PORT`, `ws://HOST[:PORT][/PATH]`, `http://HOST[:PORT][/PATH]`, secured by TLS `tls://`,
+//! `wss://`, `https://`, or over QUIC `quic://HOST:PORT[/APPLICATION]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ impl Scheme {
         }
     }
 
-    /// Its name where TLS secures it.
+    /// Its name where TLS secures it. (QUIC is always secured.)
     pub(crate) const fn secured(self) -> &'static str {
         match self {
             Self::Tcp => "tls",
@@ -32,32 +32,48 @@ impl Scheme {
         }
     }
 
-    const fn named(self, is_secure: bool) -> &'static str {
-        if is_secure { self.secured() } else { self.name() }
+    const fn named(self, by: By) -> &'static str {
+        match by {
+            By::Plain => self.name(),
+            By::Tls => self.secured(),
+            By::Quic => "quic",
+        }
     }
 
     /// RFC 9110, 4.2.1 and 4.2.2; RFC 6455, 3.
-    const fn port(self, is_secure: bool) -> Option<u16> {
-        match self {
-            Self::Tcp => None,
-            Self::Ws | Self::Http if is_secure => Some(443),
-            Self::Ws | Self::Http => Some(80),
+    const fn port(self, by: By) -> Option<u16> {
+        match (self, by) {
+            (Self::Tcp, _) => None,
+            (Self::Ws | Self::Http, By::Plain) => Some(80),
+            (Self::Ws | Self::Http, _) => Some(443),
         }
     }
 
-    const fn form(self) -> &'static str {
-        match self {
-            Self::Tcp => "HOST:PORT",
-            Self::Ws | Self::Http => "HOST[:PORT][/PATH]",
+    const fn form(self, by: By) -> &'static str {
+        match (self, by) {
+            (Self::Tcp, By::Quic) => "HOST:PORT[/APPLICATION]",
+            (Self::Tcp, _) => "HOST:PORT",
+            (Self::Ws | Self::Http, _) => "HOST[:PORT][/PATH]",
         }
     }
+}
+
+/// What carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// TCP.
+    Plain,
+    /// TLS over TCP.
+    Tls,
+    /// A stream of QUIC, for frames and lines.
+    Quic,
 }
 
 /// A scheme, an address, and for HTTP and WebSocket what is asked for there; a value that exists has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     scheme: Scheme,
-    is_secure: bool,
+    by: By,
     /// `HOST:PORT`, an IPv6 address in brackets.
     address: String,
     /// `HOST`, with the port if that is not the scheme's.
@@ -72,27 +88,32 @@ impl Url {
         let target = if scheme == Scheme::Tcp { "" } else { "/" };
         Self {
             scheme,
-            is_secure: false,
+            by: By::Plain,
             address: address.to_string(),
             authority: address.to_string(),
             target: target.to_owned(),
         }
     }
 
-    /// The same over TLS, or not.
-    pub(crate) fn secured(mut self, is_secure: bool) -> Self {
-        self.is_secure = is_secure;
+    /// The same by that.
+    pub(crate) fn carried(mut self, by: By) -> Self {
+        self.by = by;
         self
     }
 
-    /// Whether TLS secures it.
+    /// What carries it.
+    pub(crate) fn by(&self) -> By {
+        self.by
+    }
+
+    /// Whether somebody must be trusted.
     pub(crate) fn is_secure(&self) -> bool {
-        self.is_secure
+        self.by != By::Plain
     }
 
     /// The scheme as it is written.
     pub(crate) fn scheme_name(&self) -> &'static str {
-        self.scheme.named(self.is_secure)
+        self.scheme.named(self.by)
     }
 
     /// `HOST`, an IPv6 address in brackets.
@@ -132,22 +153,26 @@ impl FromStr for Url {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(format!("a URL begins with a scheme: tcp://{text} or http://{text}"));
         };
-        let ways = || Scheme::ALL.iter().flat_map(|known| [(*known, false), (*known, true)]);
-        let is_meant =
-            |(known, is_secure): &(Scheme, bool)| known.named(*is_secure).eq_ignore_ascii_case(scheme);
-        let Some((scheme, is_secure)) = ways().find(is_meant) else {
-            let known: Vec<_> = ways().map(|(known, is_secure)| known.named(is_secure)).collect();
+        let secured = || Scheme::ALL.iter().flat_map(|known| [(*known, By::Plain), (*known, By::Tls)]);
+        let ways = || secured().chain([(Scheme::Tcp, By::Quic)]);
+        let is_meant = |(known, by): &(Scheme, By)| known.named(*by).eq_ignore_ascii_case(scheme);
+        let Some((scheme, by)) = ways().find(is_meant) else {
+            let known: Vec<_> = ways().map(|(known, by)| known.named(by)).collect();
             return Err(format!("no such scheme: {scheme}; there are {}", known.join(", ")));
         };
-        let default = scheme.port(is_secure);
+        let default = scheme.port(by);
         let (authority, target) = match scheme {
+            Scheme::Tcp if by == By::Quic => {
+                let (authority, application) = rest.split_once('/').unwrap_or((rest, ""));
+                (authority, self::application(application)?)
+            }
             Scheme::Tcp => (rest.strip_suffix('/').unwrap_or(rest), String::new()),
             Scheme::Ws | Scheme::Http => {
                 let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
                 (authority, self::target(target)?)
             }
         };
-        let form = || format!("not of the form {}://{}", scheme.named(is_secure), scheme.form());
+        let form = || format!("not of the form {}://{}", scheme.named(by), scheme.form(by));
         if authority.contains('@') {
             return Err(format!("{}; names and passwords do not stand in it", form()));
         }
@@ -165,14 +190,14 @@ impl FromStr for Url {
             return Err(form());
         }
         if bracketed.is_none() && host.contains(':') {
-            return Err(format!("an IPv6 address is in brackets: {}://[::1]:7000", scheme.named(is_secure)));
+            return Err(format!("an IPv6 address is in brackets: {}://[::1]:7000", scheme.named(by)));
         }
         let port = port.number()?;
         let authority = match default == Some(port) {
             true => host.to_owned(),
             false => format!("{host}:{port}"),
         };
-        Ok(Self { scheme, is_secure, address: format!("{host}:{port}"), authority, target })
+        Ok(Self { scheme, by, address: format!("{host}:{port}"), authority, target })
     }
 }
 
@@ -190,6 +215,17 @@ impl Port<'_> {
                 _ => Err(format!("a port is a number from 1 to 65535, not {text:?}")),
             },
         }
+    }
+}
+
+/// What of several applications: with the slash before it, or nothing.
+fn application(name: &str) -> Result<String, String> {
+    match name {
+        "" => Ok(String::new()),
+        name if name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') => {
+            Ok(format!("/{name}"))
+        }
+        name => Err(format!("an application is named by small letters, digits and -, not {name:?}")),
     }
 }
 
@@ -259,6 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn a_url_of_quic_may_name_an_application() {
+        for (text, address, target, written) in [
+            ("quic://a:7443", "a:7443", "", "quic://a:7443"),
+            ("QUIC://[::1]:7443/", "[::1]:7443", "", "quic://[::1]:7443"),
+            ("quic://a:1/chat", "a:1", "/chat", "quic://a:1/chat"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!((url.address(), url.target(), url.by()), (address, target, By::Quic));
+            assert_eq!((url.scheme(), url.is_secure()), (Scheme::Tcp, true));
+            assert_eq!(url.to_string(), written);
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named() {
         for (text, named) in [
             ("127.0.0.1:7000", "tcp://127.0.0.1:7000"),
@@ -274,6 +324,8 @@ mod tests {
             ("ws://", "ws://HOST"),
             ("ws://name:word@a/", "passwords"),
             ("http://", "http://HOST"),
+            ("quic://a", "quic://HOST:PORT"),
+            ("quic://a:1/B", "small letters"),
             ("http:///a", "http://HOST"),
             ("http://:80/a", "http://HOST"),
             ("http://::1/", "brackets"),

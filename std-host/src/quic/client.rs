@@ -20,8 +20,7 @@ use crate::tls::{ConfigError, TlsClient};
 /// | [`settings`](QuicClientBuilder::settings) | [`Settings::DEFAULT`], with a keep-alive of 15 s |
 /// | [`handshake_timeout`](QuicClientBuilder::handshake_timeout) | 10 s |
 /// | [`early_data`](QuicClientBuilder::early_data) | no |
-///
-/// The protocol is `netloom` if [TLS](crate::tls::TlsClientBuilder::protocols) names none.
+/// | [`protocols`](QuicClientBuilder::protocols) | [TLS's](crate::tls::TlsClientBuilder::protocols), or `netloom` if it names none |
 #[derive(Clone)]
 pub struct QuicClient {
     config: ClientConfig,
@@ -37,6 +36,7 @@ pub struct QuicClientBuilder {
     settings: Settings,
     handshake_timeout: Duration,
     early_data: bool,
+    protocols: Vec<Vec<u8>>,
 }
 
 impl QuicClientBuilder {
@@ -49,6 +49,12 @@ impl QuicClientBuilder {
     /// For the whole handshake.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
+        self
+    }
+
+    /// The protocols that are spoken, the best first (ALPN), whatever TLS says.
+    pub fn protocols<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        self.protocols = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
         self
     }
 
@@ -65,6 +71,9 @@ impl QuicClientBuilder {
     /// If TLS has no version or cipher that QUIC takes.
     pub fn build(self) -> Result<QuicClient, ConfigError> {
         let mut tls = self.tls.for_quic();
+        if !self.protocols.is_empty() {
+            tls.alpn_protocols.clone_from(&self.protocols);
+        }
         if tls.alpn_protocols.is_empty() {
             tls.alpn_protocols.push(PROTOCOL.to_vec());
         }
@@ -90,7 +99,7 @@ impl QuicClient {
     pub fn builder(tls: TlsClient) -> QuicClientBuilder {
         let settings = Settings { keep_alive: Duration::from_secs(15), ..Settings::DEFAULT };
         let handshake_timeout = Duration::from_secs(10);
-        QuicClientBuilder { tls, settings, handshake_timeout, early_data: false }
+        QuicClientBuilder { tls, settings, handshake_timeout, early_data: false, protocols: Vec::new() }
     }
 
     pub(super) fn config(&self) -> ClientConfig {

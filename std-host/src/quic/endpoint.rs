@@ -248,13 +248,14 @@ impl<D: Datagrams> Endpoint<D> {
 }
 
 impl<D> Endpoint<D> {
-    /// Connects, and waits for the handshake.
+    /// Connects, and waits for the handshake. The server's certificate must be for its address, or for the name that the client
+    /// was [told](crate::tls::TlsClientBuilder::server_name).
     ///
     /// # Errors
     /// [`Code::HandshakeFailed`] and TLS's codes behind it, [`Code::ConnectionTimeout`], [`Code::ConnectionRefused`],
     /// [`Code::InvalidAddress`], [`Code::ConnectionFailed`].
     pub async fn connect(&self, client: &QuicClient, to: SocketAddr) -> Result<Connection> {
-        let connection = self.connect_to(client, to, None).await?;
+        let connection = self.begin(client, to, None).await?;
         connection.established().await?;
         Ok(connection)
     }
@@ -265,10 +266,20 @@ impl<D> Endpoint<D> {
     /// # Errors
     /// [`Code::InvalidAddress`], [`Code::ConnectionFailed`].
     pub async fn connect_early(&self, client: &QuicClient, to: SocketAddr) -> Result<Connection> {
-        self.connect_to(client, to, None).await
+        self.begin(client, to, None).await
     }
 
-    pub(crate) async fn connect_to(
+    /// The same, where the server's certificate must be for `host` rather than for the address.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn connect_to(&self, client: &QuicClient, host: &str, to: SocketAddr) -> Result<Connection> {
+        let connection = self.begin(client, to, Some(host)).await?;
+        connection.established().await?;
+        Ok(connection)
+    }
+
+    pub(crate) async fn begin(
         &self,
         client: &QuicClient,
         to: SocketAddr,

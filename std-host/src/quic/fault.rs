@@ -106,7 +106,12 @@ impl fmt::Display for Lost {
         }
         match self.text.is_empty() {
             true => Ok(()),
-            false => write!(f, ": {}", self.text.escape_ascii()),
+            // It is the peer's: what could move a terminal's cursor stays out.
+            false => {
+                let text = String::from_utf8_lossy(&self.text);
+                let plain = text.chars().filter(|c| !c.is_control());
+                write!(f, ": {}", plain.collect::<String>())
+            }
         }
     }
 }

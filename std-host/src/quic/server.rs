@@ -25,9 +25,9 @@ pub(super) const PROTOCOL: &[u8] = b"netloom";
 /// | [`retry`](QuicServerBuilder::retry) | [`Retry::UnderLoad`] |
 /// | [`early_data`](QuicServerBuilder::early_data) | no |
 /// | [`migration`](QuicServerBuilder::migration) | yes |
+/// | [`protocols`](QuicServerBuilder::protocols) | [TLS's](crate::tls::TlsServerBuilder::protocols), or `netloom` if it names none |
 ///
-/// The handshake's time-out is [TLS's](crate::tls::TlsServerBuilder::handshake_timeout). The protocol is `netloom` if
-/// [TLS](crate::tls::TlsServerBuilder::protocols) names none.
+/// The handshake's time-out is [TLS's](crate::tls::TlsServerBuilder::handshake_timeout).
 #[derive(Clone)]
 pub struct QuicServer {
     shared: Arc<Shared>,
@@ -53,6 +53,7 @@ pub struct QuicServerBuilder {
     retry: Retry,
     early_data: bool,
     migration: bool,
+    protocols: Vec<Vec<u8>>,
 }
 
 /// When a client must show that it gets what is sent to its address before anything is kept of it: that costs it a round trip
@@ -108,6 +109,13 @@ impl QuicServerBuilder {
         self
     }
 
+    /// The protocols that are spoken, the best first (ALPN), whatever TLS says. Sessions see what was agreed on in
+    /// [`Session::secured`](netloom_core::Session::secured).
+    pub fn protocols<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        self.protocols = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
+        self
+    }
+
     /// Whether clients may change their address (RFC 9000, 9).
     pub fn migration(mut self, allowed: bool) -> Self {
         self.migration = allowed;
@@ -120,7 +128,7 @@ impl QuicServerBuilder {
     /// If TLS has no version or cipher that QUIC takes.
     pub fn build(self) -> Result<QuicServer, ConfigError> {
         let tls = self.tls.config();
-        let mut config = ServerConfig::with_crypto(crypto(&tls, self.early_data)?);
+        let mut config = ServerConfig::with_crypto(self.crypto(&tls)?);
         config.transport_config(self.settings.transport()).migration(self.migration);
         let shared = Shared {
             tls: self.tls.clone(),
@@ -132,21 +140,26 @@ impl QuicServerBuilder {
     }
 }
 
-/// TLS's configuration as QUIC has it.
-fn crypto(tls: &rustls::ServerConfig, early_data: bool) -> Result<Arc<QuicServerConfig>, ConfigError> {
-    let mut tls = tls.clone();
-    if tls.alpn_protocols.is_empty() {
-        tls.alpn_protocols.push(PROTOCOL.to_vec());
+impl QuicServerBuilder {
+    /// TLS's configuration as QUIC has it.
+    fn crypto(&self, tls: &rustls::ServerConfig) -> Result<Arc<QuicServerConfig>, ConfigError> {
+        let mut tls = tls.clone();
+        if !self.protocols.is_empty() {
+            tls.alpn_protocols.clone_from(&self.protocols);
+        }
+        if tls.alpn_protocols.is_empty() {
+            tls.alpn_protocols.push(PROTOCOL.to_vec());
+        }
+        if self.early_data {
+            // Tickets that the server keeps itself can be taken once only.
+            tls.ticketer = Arc::new(NoTickets);
+            tls.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
+            tls.max_early_data_size = u32::MAX; // RFC 9001, 4.6.1
+        }
+        let config = QuicServerConfig::try_from(tls)
+            .map_err(|error| ConfigError::new("QUIC needs TLS 1.3 with AES-128-GCM").because(error))?;
+        Ok(Arc::new(config))
     }
-    if early_data {
-        // Tickets that the server keeps itself can be taken once only.
-        tls.ticketer = Arc::new(NoTickets);
-        tls.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
-        tls.max_early_data_size = u32::MAX; // RFC 9001, 4.6.1
-    }
-    let config = QuicServerConfig::try_from(tls)
-        .map_err(|error| ConfigError::new("QUIC needs TLS 1.3 with AES-128-GCM").because(error))?;
-    Ok(Arc::new(config))
 }
 
 /// No tickets that carry all they need.
@@ -191,6 +204,7 @@ impl QuicServer {
             retry: Retry::UnderLoad,
             early_data: false,
             migration: true,
+            protocols: Vec::new(),
         }
     }
 
@@ -200,7 +214,7 @@ impl QuicServer {
         let mut current = self.shared.current.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&current.0, &tls) {
             // It had what QUIC needs before, so it has it now; if not, what was stays.
-            if let Ok(crypto) = crypto(&tls, self.shared.builder.early_data) {
+            if let Ok(crypto) = self.shared.builder.crypto(&tls) {
                 let mut config = (*current.1).clone();
                 config.crypto = crypto;
                 *current = (tls, Arc::new(config));

@@ -11,7 +11,7 @@ use netloom::http::{ClientEvent, ClientFound, ClientMessage, Content, Http1Clien
 use netloom::{ClientSession, Code, Codec, Heap, Result, Stream};
 use tokio::time::timeout;
 
-use super::load::{self, Answered, Job, Target};
+use super::load::{self, Answered, Job, Shared, Target};
 use crate::exit::Failure;
 use crate::request::{FORM, RequestArgs};
 use crate::url::Url;
@@ -274,7 +274,7 @@ pub(super) async fn run(
         if connection.job.is_late(connection.now, connection.answered) {
             return Ok(());
         }
-        let connecting = timeout(RECONNECT, target.connect()).await;
+        let connecting = timeout(RECONNECT, target.connect(0, &Shared::default())).await;
         let connected = connecting.map_err(|_| format!("no connection within {RECONNECT:?}"))?;
         stream = connected.map_err(|error| format!("again: {error}"))?;
         connection.job.reconnected();

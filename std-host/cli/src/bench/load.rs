@@ -1,6 +1,7 @@
 //! One thread of the load: its connections, and what it counted.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::iter::StepBy;
 use std::net::SocketAddr;
@@ -13,14 +14,15 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use netloom::quic::{Connection, Endpoint, QuicClient};
 use netloom::tls::TlsClient;
 use netloom::{ClientSession, Codec, Heap, Options, Session, Stream, Tcp, Timeouts, TokioClock};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as TokioInstant, timeout};
 
-use super::{echo, http, websocket};
+use super::{datagrams, echo, http, websocket};
 use crate::wire::Wire;
 
 /// Connections that are being made at the same time.
@@ -78,6 +80,8 @@ pub(super) struct Tally {
     pub(super) failures: u64,
     pub(super) other_lengths: u64,
     pub(super) reconnects: u64,
+    /// Datagrams that were not answered.
+    pub(super) lost: u64,
     /// Connections that ended before all was answered.
     pub(super) errors: u64,
     pub(super) first_error: Option<String>,
@@ -96,6 +100,7 @@ impl Tally {
             failures: 0,
             other_lengths: 0,
             reconnects: 0,
+            lost: 0,
             errors: 0,
             first_error: None,
             elapsed: Duration::ZERO,
@@ -110,6 +115,7 @@ impl Tally {
         self.failures += other.failures;
         self.other_lengths += other.other_lengths;
         self.reconnects += other.reconnects;
+        self.lost += other.lost;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
         self.elapsed = self.elapsed.max(other.elapsed);
@@ -130,6 +136,10 @@ pub(super) enum Work {
     Echo {
         size: usize,
     },
+    /// The same as datagrams of QUIC.
+    Datagrams {
+        size: usize,
+    },
     Http(Arc<http::Question>),
     /// The same as echo, over WebSocket.
     WebSocket(Arc<websocket::Endpoint>),
@@ -142,19 +152,55 @@ type LocalBoxFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) address: SocketAddr,
-    /// How connections to it are secured, and by what name.
-    pub(super) secured: Option<(TlsClient, String)>,
+    pub(super) way: Way,
+}
+
+/// How to connect to it, and by what name.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    Tcp,
+    Tls(TlsClient, String),
+    /// With so many streams on each connection.
+    Quic(QuicClient, String, usize),
+}
+
+/// A thread's connections of QUIC, which its streams share.
+#[derive(Clone, Default)]
+pub(super) struct Shared(Rc<RefCell<HashMap<usize, Rc<OnceCell<Connection>>>>>);
+
+impl Shared {
+    async fn stream(
+        &self,
+        address: SocketAddr,
+        quic: &QuicClient,
+        host: &str,
+        number: usize,
+    ) -> Result<Stream<Heap>, String> {
+        let place = self.0.borrow_mut().entry(number).or_default().clone();
+        let connect = async || {
+            let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let any = any.parse().map_err(|error| format!("{error}"))?;
+            let endpoint = Endpoint::client_at(any).map_err(|error| format!("no socket: {error}"))?;
+            let connected = endpoint.connect_to(quic, host, address).await;
+            connected.map_err(|error| format!("cannot connect: {error}"))
+        };
+        let connection = place.get_or_try_init(connect).await?;
+        connection.open().await.map(Stream::from).map_err(|error| format!("no stream: {error}"))
+    }
 }
 
 /// Bytes of TLS's records that a connection has room for.
 const RECORDS: usize = 20 * 1024;
 
 impl Target {
-    /// A connection, secured if it is to be.
-    pub(super) async fn connect(&self) -> Result<Stream<Heap>, String> {
+    /// The connection of that number, secured if it is to be, or a stream on one that is shared.
+    pub(super) async fn connect(&self, number: usize, shared: &Shared) -> Result<Stream<Heap>, String> {
+        if let Way::Quic(quic, host, streams) = &self.way {
+            return shared.stream(self.address, quic, host, number / streams).await;
+        }
         let stream = TcpStream::connect(self.address).await;
         let tcp = Tcp::new(stream.map_err(|error| format!("cannot connect: {error}"))?);
-        let Some((tls, host)) = &self.secured else { return Ok(tcp.into()) };
+        let Way::Tls(tls, host) = &self.way else { return Ok(tcp.into()) };
         let records = || Heap::new(RECORDS, 4 * RECORDS);
         let secured = tls.connect(tcp, host, (records(), records())).await;
         secured.map(Stream::from).map_err(|error| format!("no TLS: {error}"))
@@ -203,15 +249,16 @@ impl Load {
     /// A number of connections at a time, for at most the time there is for it.
     async fn connect(&self) -> (Vec<(usize, Stream<Heap>)>, Option<String>) {
         let (mut made, mut why) = (Vec::new(), None);
+        let shared = Shared::default();
         let mut attempts = JoinSet::new();
-        let mut numbers = self.numbers.clone();
+        let mut numbers = self.numbers.clone().enumerate();
         let ramp = async {
             loop {
                 while attempts.len() < CONNECTING
-                    && let Some(number) = numbers.next()
+                    && let Some((place, number)) = numbers.next()
                 {
-                    let target = self.target.clone();
-                    attempts.spawn_local(async move { (number, target.connect().await) });
+                    let (target, shared) = (self.target.clone(), shared.clone());
+                    attempts.spawn_local(async move { (number, target.connect(place, &shared).await) });
                 }
                 match attempts.join_next().await {
                     None => return,
@@ -247,6 +294,7 @@ impl Load {
             let tally = tally.clone();
             let work: LocalBoxFuture = match &self.work {
                 Work::Echo { size } => Box::pin(echo::Connection::new(stream, number, *size, job).run()),
+                Work::Datagrams { size } => Box::pin(datagrams::run(stream, number, *size, job)),
                 Work::WebSocket(endpoint) => {
                     let endpoint = endpoint.clone();
                     Box::pin(async move { websocket::run(stream, number, &endpoint, job).await })
@@ -314,6 +362,11 @@ impl Job {
             tally.failures += u64::from(answer.is_failure);
             tally.other_lengths += u64::from(answer.other_length);
         }
+    }
+
+    /// So many datagrams were not answered.
+    pub(super) fn lose(&self, datagrams: usize) {
+        self.tally.borrow_mut().lost += datagrams as u64;
     }
 
     /// The connection was made again.

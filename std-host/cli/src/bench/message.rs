@@ -57,6 +57,11 @@ impl Message {
         self.frame.len() - HEADER
     }
 
+    /// The number in an answer.
+    pub(super) fn number_of(answer: &[u8]) -> Option<u64> {
+        answer.get(NAME - 8..NAME)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
     /// Whether `answer` is what was sent with that number, byte for byte.
     #[inline]
     pub(super) fn is_answered(&self, number: u64, answer: &[u8]) -> bool {

@@ -27,6 +27,9 @@ pub(super) struct Report {
     mismatches: u64,
     failed_connections: usize,
     errors: u64,
+    /// Datagrams that were not answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
     first_error: Option<String>,
     #[serde(flatten)]
     http: Option<Http>,
@@ -90,7 +93,7 @@ impl Report {
         let rate = if seconds > 0.0 { messages as f64 / seconds } else { 0.0 };
         let bytes_per_s = if seconds > 0.0 { tally.bytes as f64 / seconds } else { 0.0 };
         let (size, http) = match work {
-            Work::Echo { size } => (*size as u64, None),
+            Work::Echo { size } | Work::Datagrams { size } => (*size as u64, None),
             Work::WebSocket(endpoint) => (endpoint.size as u64, None),
             Work::Http(question) => (question.first.length, Some(Http::new(question, tally))),
         };
@@ -105,8 +108,9 @@ impl Report {
             mb_per_s: (bytes_per_s / 1e4).round() / 100.0,
             latency_us: Latency::new(&tally.latency),
             mismatches: tally.mismatches,
-            failed_connections: args.connections.get() - connected,
+            failed_connections: args.sessions() - connected,
             errors: tally.errors,
+            lost: matches!(work, Work::Datagrams { .. }).then_some(tally.lost),
             first_error: tally.first_error.clone(),
             http,
         }
@@ -158,6 +162,9 @@ impl Report {
                 }
             }
             None => rows.push(("wrong answers", self.mismatches.to_string())),
+        }
+        if let Some(lost) = self.lost {
+            rows.push(("lost", lost.to_string()));
         }
         if self.failed_connections > 0 {
             rows.push(("not connected", self.failed_connections.to_string()));
