@@ -7,6 +7,7 @@ mod acceptance;
 mod board;
 mod client;
 mod firmware;
+mod foreign;
 mod pages;
 mod qemu;
 mod report;
@@ -189,9 +190,10 @@ fn serve(image: &Image<'_>, bind: Ipv4Addr, ports: (u16, u16), settings: &Settin
 
 /// Boots the board on a free loopback port and runs the acceptance scenario against it.
 fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
-    let meetings = if image.reports() { Some(Meetings::new()?) } else { None };
+    let folder = firmware::target_folder(image.board)?;
+    let meetings = if image.reports() { Some(Meetings::new(&folder)?) } else { None };
     let settings = match &meetings {
-        Some(meetings) => meetings.settings(&firmware::target_folder(image.board)?)?,
+        Some(meetings) => meetings.settings(&folder)?,
         None => Settings::NONE,
     };
     let elf = firmware::build(image, Console::Semihosting, &settings)?;

@@ -1,7 +1,7 @@
 //! The board that reports over TLS: what it is told of its server when it is built, and servers that try it.
 //!
-//! They are in this program. It takes the board's connections one after the other and is, each time, another one: the right
-//! one, or one that the board has to refuse with the right alert.
+//! Most are in this program. It takes the board's connections one after the other and is, each time, another one: the right
+//! one, or one that the board has to refuse with the right alert. Others are openssl's and Python's (`foreign.rs`).
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::acceptance::Tally;
 use crate::client::Result as Found;
+use crate::foreign::{Files, Foreign, Kind};
 
 /// QEMU's name, on the board's network, for the machine it runs on.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -149,16 +150,21 @@ impl Authority {
         Ok((certificate, Self(Issuer::new(params, key))))
     }
 
-    /// A server with this key, whose certificate is right but for `change`.
+    /// A certificate for a server with this key, right but for `change`.
+    fn certificate(&self, key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Result<Certificate> {
+        let mut params = CertificateParams::new([NAME.to_string()])?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut params);
+        Ok(params.signed_by(key, &self.0)?)
+    }
+
+    /// A server with such a certificate.
     fn server(
         &self,
         key: &KeyPair,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Result<Arc<ServerConfig>> {
-        let mut params = CertificateParams::new([NAME.to_string()])?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        change(&mut params);
-        let chain = vec![params.signed_by(key, &self.0)?.der().clone()];
+        let chain = vec![self.certificate(key, change)?.der().clone()];
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         Ok(Arc::new(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key.into())?))
     }
@@ -178,27 +184,34 @@ enum Expected {
 /// A meeting's name, which tells what is observed, the server, and what has to come of it.
 type Meeting = (&'static str, Arc<ServerConfig>, Expected);
 
+/// The same with a server that is not ours: whose, with which certificate, and what it has to say, how often.
+type ForeignMeeting = (&'static str, Kind, Files, Vec<(&'static str, usize)>);
+
 /// Servers for a board to meet, one after the other.
 pub(crate) struct Meetings {
     listener: TcpListener,
     authority: Vec<u8>,
     pin: String,
     meetings: Vec<Meeting>,
+    foreign: Vec<ForeignMeeting>,
 }
 
 impl Meetings {
+    /// Keeps its files in `folder`.
+    ///
     /// # Errors
-    /// When no port is free.
-    pub(crate) fn new() -> Result<Self> {
+    /// When no port is free, or a file cannot be written.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
         let (authority, ours) = Authority::new("cargo board")?;
         let (_, theirs) = Authority::new("somebody else")?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let pin = Sha256::digest(key.subject_public_key_info());
         let pin = pin.iter().map(|byte| format!("{byte:02x}")).collect();
         let meetings = meetings(&ours, &theirs, &key)?;
+        let foreign = foreign_meetings(&ours, &theirs, &key, folder)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, authority, pin, meetings })
+        Ok(Self { listener, authority, pin, meetings, foreign })
     }
 
     /// What a board that is to meet them is told.
@@ -218,17 +231,23 @@ impl Meetings {
     /// Has the board meet them, and prints a line for each.
     pub(crate) fn run(&self, tally: &mut Tally) {
         for (name, server, expected) in &self.meetings {
-            match self.accept().and_then(|stream| meet(stream, server, *expected)) {
-                Ok(()) => {
-                    tally.passed += 1;
-                    println!("ok       {name}");
-                }
-                Err(reason) => {
-                    tally.failed += 1;
-                    println!("FAILED   {name}: {reason}");
-                }
+            let met = self.accept().and_then(|stream| meet(stream, server, *expected));
+            tell(name, met, tally);
+        }
+        for (name, kind, files, expected) in &self.foreign {
+            match Foreign::start(*kind, files, PATIENCE) {
+                Ok(Some(mut server)) => tell(name, self.introduce(&mut server, expected), tally),
+                Ok(None) => println!("skipped  {name}: it is not installed"),
+                Err(error) => tell(name, Err(error.to_string()), tally),
             }
         }
+    }
+
+    /// Has the board meet that server.
+    fn introduce(&self, server: &mut Foreign, expected: &[(&str, usize)]) -> Found<()> {
+        server.take(self.accept()?).map_err(|error| format!("connecting: {error}"))?;
+        expected.iter().try_for_each(|(words, times)| server.expect(words, *times, PATIENCE))?;
+        Ok(())
     }
 
     fn accept(&self) -> Found<TcpStream> {
@@ -247,6 +266,19 @@ impl Meetings {
                 Err(_) if Instant::now() >= deadline => return Err("it does not connect".to_string()),
                 Err(_) => thread::sleep(Duration::from_millis(10)),
             }
+        }
+    }
+}
+
+fn tell(name: &str, met: Found<()>, tally: &mut Tally) {
+    match met {
+        Ok(()) => {
+            tally.passed += 1;
+            println!("ok       {name}");
+        }
+        Err(reason) => {
+            tally.failed += 1;
+            println!("FAILED   {name}: {reason}");
         }
     }
 }
@@ -274,6 +306,44 @@ fn meetings(ours: &Authority, theirs: &Authority, key: &KeyPair) -> Result<Vec<M
         ("it refuses a key that is not pinned", rekeyed, refusal(AlertDescription::CertificateUnknown)),
         ("it comes back", right.clone(), Expected::ReportsUntilCut { sessions: 2 }),
         ("it comes back after a cut", right, Expected::Reports { sessions: 3 }),
+    ])
+}
+
+/// Behind those of [`meetings`], and so with as many sessions before them.
+fn foreign_meetings(
+    ours: &Authority,
+    theirs: &Authority,
+    key: &KeyPair,
+    folder: &Path,
+) -> Result<Vec<ForeignMeeting>> {
+    let files =
+        |name, certificate: Certificate| Files::new(folder, name, &certificate.pem(), &key.serialize_pem());
+    let right = || files("right", ours.certificate(key, |_| {})?);
+    let stranger = || files("stranger", theirs.certificate(key, |_| {})?);
+    let other = SanType::DnsName("other.example".try_into()?);
+    let renamed =
+        || files("renamed", ours.certificate(key, |params| params.subject_alt_names = vec![other])?);
+    Ok(vec![
+        (
+            "it reports to Python's",
+            Kind::Python,
+            right()?,
+            vec![("\"sessions\":4}", 2), ("ended in order", 1)],
+        ),
+        ("it reports to openssl's", Kind::OpenSsl, right()?, vec![("\"sessions\":5}", 2)]),
+        ("it refuses Python's by another name", Kind::Python, renamed()?, vec![("ALERT_BAD_CERTIFICATE", 1)]),
+        (
+            "it refuses Python's of an authority it does not know",
+            Kind::Python,
+            stranger()?,
+            vec![("ALERT_UNKNOWN_CA", 1)],
+        ),
+        (
+            "it refuses openssl's of an authority it does not know",
+            Kind::OpenSsl,
+            stranger()?,
+            vec![("alert unknown ca", 1)],
+        ),
     ])
 }
 
