@@ -553,17 +553,6 @@ async def main():
 asyncio.run(main())
 "#;
 
-/// Python with `websockets`; `None`, said by name, where that is not there.
-fn websockets(program: &str, args: &[&str]) -> Option<Program> {
-    let python = std::env::var("NETLOOM_PYTHON").unwrap_or_else(|_| "python3".into());
-    if Program::start(&python, &["-c", "import websockets.asyncio.server"])?.ends().contains("Error") {
-        assert!(std::env::var_os("NETLOOM_PYTHON").is_none(), "{python} has no websockets");
-        eprintln!("skipped: {python} has no module websockets (pip install websockets)");
-        return None;
-    }
-    Program::start(&python, &[&["-c", program], args].concat())
-}
-
 async fn chat(request: Request<'_>) -> Result<Sent> {
     let (mut socket, sent) = websocket::accept(request).await?;
     while let Some((message, mut peer)) = socket.receive().await? {
@@ -616,7 +605,9 @@ fn python_chats_with_our_server_by_wss() {
     let scene = Scene::new();
     let server = chatting(&scene);
     let port = server.addresses()[0].port().to_string();
-    let Some(client) = websockets(PYTHON_WSS_CLIENT, &[&port, &scene.authority_file]) else { return };
+    let Some(client) = Program::websockets(PYTHON_WSS_CLIENT, &[&port, &scene.authority_file]) else {
+        return;
+    };
     assert_eq!(client.ends(), "all well, closed with 1000\n");
     eventually("it has ended", || server.stats().active == 0);
 }
@@ -626,7 +617,7 @@ fn our_client_chats_with_python_by_wss() {
     let scene = Scene::new();
     let certificate = scene.folder.file("python.pem", &scene.shown.certificate);
     let key = scene.folder.file("python.key", &scene.shown.key);
-    let Some(mut program) = websockets(PYTHON_WSS_SERVER, &[&certificate, &key]) else { return };
+    let Some(mut program) = Program::websockets(PYTHON_WSS_SERVER, &[&certificate, &key]) else { return };
     let port = program.shows("port ");
     let url = format!("wss://localhost:{}/", port.trim_start_matches("port ").trim());
     run(talk(&websocket::Connector::new().tls(scene.trusting().build().unwrap()), &url));

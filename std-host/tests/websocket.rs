@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use common::{PATIENCE, dial};
+use common::{PATIENCE, dial, eventually};
 use futures_util::{SinkExt, StreamExt};
 use netloom::http::{Request, Sent};
 use netloom::websocket::{self, ConnectError, Connector, Kind, Message, accept_for};
@@ -164,6 +164,78 @@ async fn our_server_and_a_foreign_client_echo_messages_of_every_kind_and_length(
     assert!(socket.next().await.is_none());
     drop(socket);
     server.shutdown(PATIENCE);
+}
+
+#[tokio::test]
+async fn a_foreign_client_that_stops_reading_is_ended_and_leaves_nothing() {
+    const STALL: Duration = Duration::from_millis(300);
+    let (sender, ends) = std::sync::mpsc::channel();
+    let app = async move |request: Request<'_>| {
+        let end = echo(request).await;
+        sender.send(end.as_ref().err().copied()).unwrap();
+        end
+    };
+    let timeouts = Timeouts { write_stall: STALL, ..Timeouts::DEFAULT };
+    // Enough for one session in the middle of a message, and not for a second if the first left something behind.
+    let builder = Server::builder().tcp("127.0.0.1:0").workers(1).timeouts(timeouts).buffers_max(2 << 20);
+    let server = builder.message_max(1 << 20).http(app).unwrap();
+    let url = format!("ws://{}/", server.addresses()[0]);
+    for _ in 0..5 {
+        let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+        let message = Foreign::Binary(bytes(1 << 20).into());
+        // It says more than sockets and queues take, and reads nothing of what is sent back.
+        let said = async { while socket.send(message.clone()).await.is_ok() {} };
+        tokio::time::timeout(PATIENCE, said).await.expect("it is ended");
+        let end = ends.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(end.map(|error| error.code()), Some(Code::WriteStalled));
+    }
+    eventually("none is left", || server.stats().active == 0);
+    // And one who reads is served.
+    let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+    let message = Foreign::Binary(bytes(1 << 20).into());
+    socket.send(message.clone()).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap() == message);
+}
+
+#[tokio::test]
+async fn an_address_of_ipv6_stands_in_brackets() {
+    let app = routes! {
+        GET "/echo" => echo,
+        GET "/host" => async |mut request: Request<'_>| {
+            let host = request.head().host().to_owned();
+            let (mut socket, sent) = websocket::accept(request).await?;
+            socket.peer().send(&*host).await?;
+            while socket.receive().await?.is_some() {}
+            Ok(sent)
+        },
+    };
+    let server = Server::builder().tcp(("::1", 0)).workers(1).http(app).unwrap();
+    let address = server.addresses()[0];
+    assert!(address.is_ipv6());
+    let mut ours = websocket::connect(&format!("ws://{address}/host?x")).await.unwrap();
+    assert_eq!(ours.receive().await.unwrap().unwrap().0, Message::Text(&address.to_string()));
+    ours.close(1000, "").await.unwrap();
+    let (mut theirs, _) = tokio_tungstenite::connect_async(format!("ws://{address}/host")).await.unwrap();
+    assert_eq!(theirs.next().await.unwrap().unwrap(), Foreign::Text(address.to_string().into()));
+    let (mut theirs, _) = tokio_tungstenite::connect_async(format!("ws://{address}/echo")).await.unwrap();
+    theirs.send(Foreign::Text("hello".into())).await.unwrap();
+    assert_eq!(theirs.next().await.unwrap().unwrap(), Foreign::Text("hello".into()));
+}
+
+#[tokio::test]
+async fn our_client_finds_a_foreign_server_on_ipv6() {
+    let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let message = socket.next().await.unwrap().unwrap();
+        socket.send(message).await.unwrap();
+    });
+    let mut socket = websocket::connect(&url).await.unwrap();
+    socket.peer().send("hello").await.unwrap();
+    assert_eq!(socket.receive().await.unwrap().unwrap().0, Message::Text("hello"));
+    task.await.unwrap();
 }
 
 #[tokio::test]

@@ -1,20 +1,30 @@
 //! Compressed WebSocket messages, as a foreign client sees them.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use common::{dial, ends};
+use common::{dial, ends, eventually};
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress};
 use netloom::http::{Compression, Request, Sent};
 use netloom::websocket::{self, Accept, Connector, DeflateOptions, Message};
 use netloom::{Result, Server, routes};
+use program::Program;
 
+/// Sends every message back, and tells how many bytes came and went.
 async fn echo(request: Request<'_>) -> Result<Sent> {
     let (mut socket, sent) = websocket::accept(request).await?;
     while let Some((message, mut peer)) = socket.receive().await? {
-        peer.send(message).await?;
+        match message {
+            Message::Text("how much?") => {
+                let stats = peer.stats();
+                peer.send(&*format!("{} {}", stats.received.bytes, stats.sent.bytes)).await?;
+            }
+            message => peer.send(message).await?,
+        }
     }
     Ok(sent)
 }
@@ -253,4 +263,126 @@ async fn a_client_of_ours_offers_it_and_keeps_to_what_the_server_says() {
     let mut socket = offering.connect(&format!("ws://{address}/")).await.unwrap();
     socket.peer().send(&*text).await.unwrap();
     assert_eq!(socket.receive().await.unwrap().unwrap().0, Message::Text(&text));
+}
+
+/// Which sides look back into messages before, and how far.
+#[derive(Clone, Copy, Debug)]
+struct Agreement {
+    client_looks_back: bool,
+    server_looks_back: bool,
+    /// In both directions.
+    window_bits: Option<u32>,
+}
+
+/// As many as there are kinds. In a window of 512 bytes nothing of what is said is found again.
+const AGREEMENTS: [Agreement; 5] = [
+    Agreement { client_looks_back: true, server_looks_back: true, window_bits: None },
+    Agreement { client_looks_back: true, server_looks_back: false, window_bits: None },
+    Agreement { client_looks_back: false, server_looks_back: true, window_bits: Some(13) },
+    Agreement { client_looks_back: false, server_looks_back: false, window_bits: None },
+    Agreement { client_looks_back: true, server_looks_back: true, window_bits: Some(9) },
+];
+
+impl Agreement {
+    fn python(self) -> String {
+        let no = |looks_back| if looks_back { "False" } else { "True" };
+        let bits = self.window_bits.map_or("None".into(), |bits| bits.to_string());
+        let (client, server) = (no(self.client_looks_back), no(self.server_looks_back));
+        format!(
+            "server_no_context_takeover={server}, client_no_context_takeover={client}, \
+             server_max_window_bits={bits}, client_max_window_bits={bits}"
+        )
+    }
+
+    /// Whether so many bytes of one direction are those of messages that look back.
+    fn check(self, client: usize, server: usize) {
+        let is_wide = self.window_bits != Some(9);
+        for (looks_back, bytes) in [(self.client_looks_back, client), (self.server_looks_back, server)] {
+            // One message of these comes to some 800 bytes, and five without a look back to five times that.
+            assert!(bytes > 500, "{self:?}: {client} {server}");
+            assert_eq!(bytes < 2500, looks_back && is_wide, "{self:?}: {client} {server}");
+        }
+    }
+}
+
+/// What is said five times: 2,000 digits without a pattern.
+fn digits() -> String {
+    let mut seed = 1_u32;
+    std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'0' + (seed >> 24) as u8 % 10)
+    })
+    .take(2000)
+    .collect()
+}
+
+const PYTHON_CLIENT: &str = r#"
+import asyncio, sys
+from websockets.asyncio.client import connect
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+url, digits = sys.argv[1:3]
+async def main():
+    offer = ClientPerMessageDeflateFactory(PARAMETERS)
+    async with connect(url, extensions=[offer], compression=None, proxy=None) as socket:
+        for _ in range(5):
+            await socket.send(digits)
+            assert await socket.recv() == digits
+        await socket.send("how much?")
+        print("bytes", await socket.recv(), flush=True)
+    print("closed with", socket.close_code, flush=True)
+asyncio.run(main())
+"#;
+
+#[test]
+fn a_client_in_python_and_our_server_take_the_context_over_as_agreed() {
+    let (server, address) = serve(DeflateOptions::new().context_takeover(true));
+    for agreement in AGREEMENTS {
+        let program = PYTHON_CLIENT.replace("PARAMETERS", &agreement.python());
+        let url = format!("ws://{address}/");
+        let Some(mut client) = Program::websockets(&program, &[&url, &digits()]) else { return };
+        let line = client.shows("bytes ");
+        let mut bytes = line.split(' ').skip(1).map(|number| number.parse::<usize>().unwrap());
+        agreement.check(bytes.next().unwrap(), bytes.next().unwrap());
+        client.shows("closed with 1000");
+    }
+    eventually("all have ended", || server.stats().active == 0);
+}
+
+const PYTHON_SERVER: &str = r#"
+import asyncio
+from websockets.asyncio.server import serve
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+async def main():
+    done = asyncio.Event()
+    async def echo(socket):
+        async for message in socket:
+            await socket.send(message)
+        print("closed with", socket.close_code, flush=True)
+        done.set()
+    agreed = ServerPerMessageDeflateFactory(PARAMETERS)
+    async with serve(echo, "127.0.0.1", 0, extensions=[agreed], compression=None) as server:
+        print("port", server.sockets[0].getsockname()[1], flush=True)
+        await done.wait()
+asyncio.run(main())
+"#;
+
+#[tokio::test]
+async fn our_client_and_a_server_in_python_take_the_context_over_as_agreed() {
+    let digits = digits();
+    for agreement in AGREEMENTS {
+        let program = PYTHON_SERVER.replace("PARAMETERS", &agreement.python());
+        let Some(mut server) = Program::websockets(&program, &[]) else { return };
+        let port = server.shows("port ");
+        let url = format!("ws://127.0.0.1:{}/", port.trim_start_matches("port ").trim());
+        let ours = DeflateOptions::new().context_takeover(true);
+        let mut socket = Connector::new().deflate(ours).connect(&url).await.unwrap();
+        for _ in 0..5 {
+            socket.peer().send(&*digits).await.unwrap();
+            assert_eq!(socket.receive().await.unwrap().unwrap().0, Message::Text(&digits));
+        }
+        let stats = socket.peer().stats();
+        agreement.check(stats.sent.bytes as usize, stats.received.bytes as usize);
+        socket.close(1000, "").await.unwrap();
+        server.shows("closed with 1000");
+    }
 }

@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use program::{Serving, json, netloom, one_line, run, server, text};
+use tungstenite::Message;
+use tungstenite::stream::MaybeTlsStream;
 
 fn ws(serving: &Serving, path: &str) -> String {
     serving.http(path).replacen("http:", "ws:", 1)
@@ -309,4 +311,67 @@ asyncio.run(main())
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(said.next().unwrap().unwrap(), "1001");
     assert!(child.wait().unwrap().success() && serving.wait().status.success());
+}
+
+/// A foreign member of the demo's room.
+struct Member(tungstenite::WebSocket<MaybeTlsStream<TcpStream>>);
+
+impl Member {
+    fn join(serving: &Serving) -> Self {
+        let (socket, _) = tungstenite::connect(ws(serving, "chat")).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        }
+        Self(socket)
+    }
+
+    fn says(&mut self, message: impl Into<Message>) {
+        self.0.send(message.into()).unwrap();
+    }
+
+    fn hears(&mut self) -> String {
+        self.0.read().unwrap().into_text().unwrap().to_string()
+    }
+
+    /// The code that the room closes with.
+    fn is_closed_with(mut self) -> u16 {
+        loop {
+            match self.0.read().unwrap() {
+                Message::Close(frame) => return frame.unwrap().code.into(),
+                _ => continue,
+            }
+        }
+    }
+}
+
+#[test]
+fn foreign_members_chat_with_each_other_and_with_ours() {
+    let serving = Serving::start(&[]);
+    let mut members: Vec<Member> = (0..3).map(|_| Member::join(&serving)).collect();
+    // All hear everything in one order, who has said it too.
+    for round in 0..10 {
+        for speaker in 0..3 {
+            let said = format!("{speaker} says \u{fc} {round}");
+            members[speaker].says(&*said);
+            assert!(members.iter_mut().all(|member| member.hears() == said));
+        }
+    }
+    // Who comes late is told of the last twenty, and so is a client of ours.
+    let mut late = Member::join(&serving);
+    let last: Vec<String> = (10..30).map(|n| format!("{} says \u{fc} {}", n % 3, n / 3)).collect();
+    assert!(last.iter().all(|said| late.hears() == *said));
+    let output = run(&["connect", &ws(&serving, "chat"), "--until-quiet"], "");
+    assert_eq!(text(&output), last.join("\n") + "\n");
+    // What is not said in the room closes who says it, and nobody hears of it.
+    let mut long = Member::join(&serving);
+    long.says("x".repeat(201));
+    assert_eq!(long.is_closed_with(), 1009);
+    let mut bytes = Member::join(&serving);
+    bytes.says(vec![1, 2, 3]);
+    assert_eq!(bytes.is_closed_with(), 1003);
+    // One that is gone without a word holds up nobody.
+    drop(members.pop());
+    late.says("still there?");
+    members.push(late);
+    assert!(members.iter_mut().all(|member| member.hears() == "still there?"));
 }

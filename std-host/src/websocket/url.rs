@@ -74,6 +74,8 @@ mod tests {
             ("WS://example.com:80/a?b=c", "ws://example.com:80/a?b=c", "/a?b=c"),
             ("ws://[::1]:8080?q", "ws://[::1]:8080/?q", "/?q"),
             ("wss://example.com/x", "wss://example.com/x", "/x"),
+            ("wss://[2001:db8::7]", "wss://[2001:db8::7]/", "/"),
+            ("ws://[::ffff:192.0.2.1]:80/a", "ws://[::ffff:192.0.2.1]:80/a", "/a"),
         ] {
             let url = Url::parse(text).unwrap();
             assert_eq!((url.to_string().as_str(), url.target()), (shown, target), "{text}");
@@ -88,6 +90,10 @@ mod tests {
             ("ftp://example.com/", "ws://HOST"),
             ("ws://", "no URL"),
             ("ws:///a", "URL"),
+            ("ws://[::1/", "no URL"),
+            ("ws://::1/", "no URL"),
+            ("ws://[::1]x/", "no URL"),
+            ("ws://[]/", "ws://HOST"),
             ("ws://a/b c", "URL"),
             ("ws://a/#b", "#fragment"),
             ("ws://name:word@a/", "credentials"),

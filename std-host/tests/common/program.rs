@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
-use super::PATIENCE;
+use super::common::PATIENCE;
 
 /// One that runs; killed when dropped.
 pub(crate) struct Program {
@@ -44,6 +44,17 @@ impl Program {
         forward(child.stdout.take().unwrap(), sender.clone());
         forward(child.stderr.take().unwrap(), sender);
         Some(Self { name: name.into(), child, stdin, lines, said: String::new() })
+    }
+
+    /// Python with `websockets` runs `program`; `None`, said by name, where that is not there.
+    pub(crate) fn websockets(program: &str, args: &[&str]) -> Option<Self> {
+        let python = std::env::var("NETLOOM_PYTHON").unwrap_or_else(|_| "python3".into());
+        if Self::start(&python, &["-c", "import websockets.asyncio.server"])?.ends().contains("Error") {
+            assert!(std::env::var_os("NETLOOM_PYTHON").is_none(), "{python} has no websockets");
+            eprintln!("skipped: {python} has no module websockets (pip install websockets)");
+            return None;
+        }
+        Self::start(&python, &[&["-c", program], args].concat())
     }
 
     pub(crate) fn says(&mut self, line: &str) {
