@@ -55,7 +55,8 @@ tcp: each message carries the numbers of its connection and of itself (from 12 b
 are found too. MB/s are 10^6 bytes of messages per second in one direction. A first connection that is used \
 for nothing else finds the address.
 
-ws: the same messages, binary; the server sends each back. Each connection shakes hands when the load begins.
+ws: the same messages, binary; the server sends each back. Each connection shakes hands when the load begins. \
+With --deflate those from 128 bytes on are compressed, to some hundreds of bytes whatever their length.
 
 http: the same request again and again, pipelined if more than one is unanswered. It is asked twice before, to \
 see what answers are like: if both are the same, every answer must be, byte for byte; if not, every status. Answers \
@@ -67,6 +68,7 @@ Examples:
   netloom bench tcp://127.0.0.1:7000 --connections 10000 --in-flight 1   many clients
   netloom bench ws://127.0.0.1:8080/ws --size 1k                         WebSocket
   netloom bench quic://127.0.0.1:7443 -c 4 --streams 16 --insecure       64 streams on 4 connections
+  netloom bench ws://127.0.0.1:8080/ws --size 1k --deflate               the same, compressed
   netloom bench http://127.0.0.1:8080/plaintext -n 16                    HTTP, pipelined
   netloom bench http://127.0.0.1:8080/echo --data @file -H 'Content-Type: image/png'
   netloom bench http://127.0.0.1:8080/ --duration 1 --json | jq .rate
@@ -117,6 +119,9 @@ pub(crate) struct Args {
     /// What is sent with each request: text, @FILE, or @- for standard input.
     #[arg(long, value_name = "DATA", value_parser = request::data, help_heading = request::HTTP)]
     data: Option<Data>,
+    /// Messages of 128 bytes and more are compressed; the server has to agree (permessage-deflate).
+    #[arg(long, help_heading = request::WEBSOCKET)]
+    deflate: bool,
     #[command(flatten)]
     tls: TlsArgs,
 }
@@ -149,6 +154,7 @@ impl Args {
             return Err(Failure::usage(format!("a datagram has {} bytes at least", datagrams::SHORTEST)));
         }
         match self.url.scheme() {
+            Scheme::Tcp | Scheme::Http if self.deflate => Err(Failure::usage("--deflate is for ws://")),
             Scheme::Tcp if self.request.is_given() || self.data.is_some() => {
                 Err(Failure::usage("--request, --header and --data are for http://"))
             }
@@ -202,8 +208,8 @@ fn find(args: &Args, tls: Option<&TlsClient>) -> Result<(SocketAddr, Work), Fail
                 Ok((session.peer().ok_or_else(lost)?, work))
             }
             Scheme::Ws => {
-                let endpoint = Endpoint::new(&args.url, args.request.fields(), args.size.unwrap_or(64));
-                let mut socket = endpoint.find(&args.url, args.timeout, tls).await?;
+                let mut endpoint = Endpoint::new(&args.url, args.request.fields(), args.size.unwrap_or(64));
+                let mut socket = endpoint.find(&args.url, args.timeout, tls, args.deflate).await?;
                 let address = socket.carrier().peer().ok_or_else(lost)?;
                 Ok((address, Work::WebSocket(Arc::new(endpoint))))
             }

@@ -139,6 +139,42 @@ fn a_bench_compares_every_answer() {
     assert!(line.contains("404"), "{line}");
 }
 
+#[test]
+fn a_bench_of_compressed_messages_compares_every_answer() {
+    let serving = Serving::start(&[]);
+    let to = serving.http("").strip_prefix("http://").and_then(|url| url.strip_suffix('/')?.parse().ok());
+    let bench = |url: &str, more: &[&str]| {
+        let size = ["-s", "100k", "-m", "20", "-n", "7", "--json", "--patience", "20"];
+        run(&[&["bench", url], &size[..], more].concat(), "")
+    };
+    for (more, few) in [(&[][..], false), (&["--deflate"], true)] {
+        let (url, count) = counted(to.unwrap());
+        let output = bench(&url, &[&["-c", "3"], more].concat());
+        let report = json(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{report}");
+        assert_eq!((&report["messages"], &report["mismatches"]), (&60.into(), &0.into()), "{report}");
+        // The first, which finds the address, says nothing but the handshake.
+        let load = std::iter::repeat_with(|| count.recv_timeout(Duration::from_secs(20)).unwrap());
+        for (asked, answered) in load.filter(|(asked, _)| *asked > 1000).take(3) {
+            assert_eq!((asked < 100_000, answered < 100_000), (few, few), "{asked} {answered}");
+        }
+    }
+    let line = one_line(&run(&["bench", serving.url(), "--deflate"], ""), 2);
+    assert!(line.contains("--deflate is for ws://"), "{line}");
+}
+
+#[test]
+fn a_bench_of_compressed_messages_is_none_where_the_server_does_not_compress() {
+    let url = server(|client| {
+        let mut socket = tungstenite::accept(client).map_err(io::Error::other)?;
+        while socket.read().is_ok() {}
+        Ok(())
+    });
+    let url = url.replacen("tcp:", "ws:", 1) + "/ws";
+    let line = one_line(&run(&["bench", &url, "--deflate"], ""), 1);
+    assert!(line.contains("handshake_failed (-681)") && line.contains("permessage-deflate"), "{line}");
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_closes_with_1000() {

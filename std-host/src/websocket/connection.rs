@@ -55,6 +55,12 @@ impl<T: Transport> Connection<T> {
         self
     }
 
+    /// Whether the server has agreed to compress messages.
+    #[cfg(feature = "compression")]
+    pub const fn deflates(&self) -> bool {
+        self.deflation.is_some()
+    }
+
     /// The transport, to ask it about addresses or certificates.
     pub fn transport(&self) -> &T {
         self.session.transport()

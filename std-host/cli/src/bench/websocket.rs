@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use netloom::http::{Http1Client, Response};
 use netloom::tls::TlsClient;
-use netloom::websocket::{self, Connect, Event, Frame, Frames, Kind, Masked, agreed, key_of, masked};
+use netloom::websocket::{
+    self, Connect, Connected, DeflateOptions, Event, Frame, Frames, Kind, Masked, agreed, key_of, masked,
+};
 use netloom::{ClientSession, Code, Heap, Stream};
 
 use super::load::{self, Answered, Job};
@@ -23,6 +25,8 @@ pub(super) struct Endpoint {
     target: String,
     fields: Vec<Field>,
     pub(super) size: usize,
+    /// Where messages are to be compressed: how to connect, and to what.
+    deflated: Option<(websocket::Connector, String)>,
 }
 
 impl Endpoint {
@@ -32,24 +36,38 @@ impl Endpoint {
             target: url.target().to_owned(),
             fields: fields.to_vec(),
             size,
+            deflated: None,
         }
     }
 
-    /// Finds out early what the server answers to a handshake, and its address.
+    /// Finds out early what the server answers to a handshake, and its address. `deflates` is whether messages are to be
+    /// compressed, which the server has to agree to.
     pub(super) async fn find(
-        &self,
+        &mut self,
         url: &Url,
         timeout: std::time::Duration,
         tls: Option<&TlsClient>,
-    ) -> Result<websocket::Connected, Failure> {
-        let mut connector = websocket::Connector::new().timeout(timeout).handshake_timeout(timeout);
+        deflates: bool,
+    ) -> Result<Connected, Failure> {
+        let mut connector = websocket::Connector::new()
+            .timeout(timeout)
+            .handshake_timeout(timeout)
+            .message_max(self.size)
+            .deflate(deflates.then(DeflateOptions::new));
         if let Some(tls) = tls {
             connector = connector.tls(tls.clone());
         }
         for field in &self.fields {
             connector = connector.header(&*field.name, &*field.value);
         }
-        connector.connect(&url.to_string()).await.map_err(|error| Failure::websocket(&error))
+        let text = url.to_string();
+        let mut socket = connector.connect(&text).await.map_err(|error| Failure::websocket(&error))?;
+        if deflates && !socket.carrier().deflates() {
+            let why = "the server does not agree on permessage-deflate";
+            return Err(Failure::of(Code::HandshakeFailed, &text, why));
+        }
+        self.deflated = deflates.then_some((connector, text));
+        Ok(socket)
     }
 
     /// The handshake.
@@ -75,19 +93,25 @@ pub(super) async fn run(
     endpoint: &Endpoint,
     job: Job,
 ) -> Result<(), String> {
+    let message = Message::new(number, endpoint.size);
+    if let Some((connector, url)) = &endpoint.deflated {
+        let socket = connector.open(stream, url).await;
+        let socket = socket.map_err(|error| format!("no handshake: {error}"))?;
+        return talk(Deflated { socket, message }, job).await.map_err(|error| error.to_string());
+    }
     let unit = endpoint.size.saturating_add(1024);
     let first = unit.saturating_mul(usize::try_from(job.in_flight).unwrap_or(usize::MAX));
     let session = load::session_of(stream, Http1Client::new(), first, unit, endpoint.size);
     let session = endpoint.shake_hands(session, number).await;
     let session = session.map_err(|error| format!("no handshake: {error}"))?;
-    let message = Message::new(number, endpoint.size);
-    Connection { session, message, job, heard: 0, pong: None }.talk().await.map_err(|error| error.to_string())
+    let in_order = Plain { session, message, heard: 0, pong: None };
+    talk(in_order, job).await.map_err(|error| error.to_string())
 }
 
-struct Connection {
+/// Messages by frames as they are.
+struct Plain {
     session: ClientSession<Frames<Masked>>,
     message: Message,
-    job: Job,
     /// Bytes of the answer at hand that came and were right, or `usize::MAX` once some were wrong.
     heard: usize,
     /// What a ping is to be answered with.
@@ -105,51 +129,75 @@ enum Moved {
     Ended,
 }
 
-impl Connection {
-    async fn talk(&mut self) -> netloom::Result<()> {
-        let mut now = Instant::now();
-        let mut sent_at = vec![now; self.job.in_flight as usize].into_boxed_slice();
-        let (mut sent, mut answered) = (0, 0);
-        loop {
-            let mut full = false;
-            while !full && sent - answered < self.job.in_flight && !self.job.is_late(now, sent) {
-                full = !self.send(sent);
-                if !full {
-                    sent_at[(sent % self.job.in_flight) as usize] = now;
-                    sent += 1;
-                }
-            }
-            if sent == answered {
-                return self.session.close().await;
-            }
-            match self.exchange(answered, full.then_some(sent)).await? {
-                Moved::Answered(is_right) => {
-                    now = Instant::now();
-                    let took = now - sent_at[(answered % self.job.in_flight) as usize];
-                    answered += 1;
-                    let bytes = self.message.size() as u64;
-                    let answer = Answered { bytes, is_right, is_failure: false, other_length: false };
-                    self.job.count(now, took, answer);
-                }
-                Moved::Sent => {
-                    sent_at[(sent % self.job.in_flight) as usize] = now;
-                    sent += 1;
-                }
-                Moved::Quiet => {}
-                Moved::Ended => return Err(Code::ConnectionClosed.into()),
-            }
-        }
-    }
+/// A connection that messages are sent on, and their answers come back.
+trait Line {
+    /// Of a message.
+    fn size(&self) -> usize;
 
     /// Queues the message with that number, if there is room now. None either if the session has ended, which the next
     /// `receive` tells.
+    fn send(&mut self, number: u64) -> bool {
+        let _ = number;
+        false
+    }
+
+    /// Receives, or queues the message that did not fit before, whichever can go on; what is queued leaves meanwhile.
+    async fn exchange(&mut self, answered: u64, waits: Option<u64>) -> netloom::Result<Moved>;
+
+    async fn close(self) -> netloom::Result<()>;
+}
+
+/// As many messages in flight as there may be, until the job is done.
+async fn talk(mut line: impl Line, job: Job) -> netloom::Result<()> {
+    let mut now = Instant::now();
+    let mut sent_at = vec![now; job.in_flight as usize].into_boxed_slice();
+    let (mut sent, mut answered) = (0, 0);
+    loop {
+        let mut full = false;
+        while !full && sent - answered < job.in_flight && !job.is_late(now, sent) {
+            full = !line.send(sent);
+            if !full {
+                sent_at[(sent % job.in_flight) as usize] = now;
+                sent += 1;
+            }
+        }
+        if !full && sent == answered {
+            return line.close().await;
+        }
+        match line.exchange(answered, full.then_some(sent)).await? {
+            Moved::Answered(is_right) => {
+                now = Instant::now();
+                let took = now - sent_at[(answered % job.in_flight) as usize];
+                answered += 1;
+                let bytes = line.size() as u64;
+                let answer = Answered { bytes, is_right, is_failure: false, other_length: false };
+                job.count(now, took, answer);
+            }
+            Moved::Sent => {
+                sent_at[(sent % job.in_flight) as usize] = now;
+                sent += 1;
+            }
+            Moved::Quiet => {}
+            Moved::Ended => return Err(Code::ConnectionClosed.into()),
+        }
+    }
+}
+
+impl Line for Plain {
+    fn size(&self) -> usize {
+        self.message.size()
+    }
+
     fn send(&mut self, number: u64) -> bool {
         self.message.number(number);
         let payload = self.message.payload();
         self.session.try_send(Frame::message(Kind::Binary, payload)).is_ok()
     }
 
-    /// Receives, or queues the message that did not fit before, whichever can go on; what is queued leaves meanwhile.
+    async fn close(mut self) -> netloom::Result<()> {
+        self.session.close().await
+    }
+
     async fn exchange(&mut self, answered: u64, waits: Option<u64>) -> netloom::Result<Moved> {
         poll_fn(|cx| {
             if let Some(pong) = self.pong.take()
@@ -187,6 +235,46 @@ impl Connection {
             match waits {
                 Some(number) if self.send(number) => Poll::Ready(Ok(Moved::Sent)),
                 _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// Messages that are compressed.
+struct Deflated {
+    socket: Connected,
+    message: Message,
+}
+
+impl Line for Deflated {
+    fn size(&self) -> usize {
+        self.message.size()
+    }
+
+    async fn close(self) -> netloom::Result<()> {
+        let mut socket = self.socket;
+        socket.close(websocket::close::NORMAL, "").await
+    }
+
+    async fn exchange(&mut self, answered: u64, waits: Option<u64>) -> netloom::Result<Moved> {
+        poll_fn(|cx| {
+            if let Some(number) = waits {
+                self.message.number(number);
+                match pin!(self.socket.peer().send(self.message.payload())).poll(cx) {
+                    Poll::Ready(sent) => return Poll::Ready(sent.map(|()| Moved::Sent)),
+                    // The transport takes nothing for the moment, and wakes the task when it does again.
+                    Poll::Pending => {}
+                }
+            }
+            match pin!(self.socket.receive()).poll(cx) {
+                Poll::Ready(Ok(Some((answer, _)))) => {
+                    let is_right = self.message.is_answered(answered, answer.as_bytes());
+                    Poll::Ready(Ok(Moved::Answered(is_right)))
+                }
+                Poll::Ready(Ok(None)) => Poll::Ready(Ok(Moved::Ended)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
             }
         })
         .await
