@@ -101,6 +101,7 @@ codes! {
     -696 BadRecord "bad_record" Peer "a record is malformed or cannot be decrypted";
     /// Raised where the bytes ended and nobody had said that they would: they may have been cut.
     -697 Truncated "truncated" Transport "the connection ended without a goodbye";
+    -698 CertificateRevoked "certificate_revoked" Peer "the certificate was revoked by its authority";
 }
 
 impl Code {

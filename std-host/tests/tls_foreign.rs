@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use certificates::{Authority, Flaw, Folder, Made};
 use common::{PATIENCE, echo_server, eventually};
 use netloom::http::{Request, Sent};
-use netloom::tls::{Identity, TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder, pin_of};
+use netloom::tls::{Identity, Revoked, TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder, pin_of};
 use netloom::{
     ClientSession, Code, Codec, Connector, Error, Framing, Lines, Result, Server, ServerSession, Transport,
     routes, websocket,
@@ -239,7 +239,9 @@ fn the_protocol_and_the_certificate_are_those_that_are_asked_for() {
 fn openssl_is_told_what_is_wrong_with_its_certificate() {
     let scene = Scene::new();
     let (friends, strangers) = (Authority::new("friends"), Authority::new("strangers"));
-    let ours = Ours::start(scene.server().client_authorities(friends.pem()));
+    let foe = friends.vouches_for(&["client"], Flaw::None);
+    let list = Revoked::new(friends.revokes(&[&foe]).der()).unwrap();
+    let ours = Ours::start(scene.server().client_authorities(friends.pem()).revoked(list));
     let friend = friends.vouches_for(&["client"], Flaw::ForClients);
     for (version, _) in VERSIONS {
         let files = scene.folder.shown("client", &friend);
@@ -257,6 +259,9 @@ fn openssl_is_told_what_is_wrong_with_its_certificate() {
             (Some(friends.vouches_for(&["client"], Flaw::ForServers)), "alert unsupported certificate"),
             (None, "alert certificate required"),
         ];
+        let foe = scene.folder.shown("foe", &foe);
+        let args: Vec<&str> = foe.iter().map(String::as_str).chain([version]).collect();
+        scene.s_client(&ours, &args).unwrap().shows("alert certificate revoked");
         for (n, (shown, alert)) in wrong.into_iter().enumerate() {
             let failed = ours.server.stats().handshakes_failed;
             let files = shown.map(|made| scene.folder.shown(&format!("wrong{n}"), &made)).unwrap_or_default();
@@ -487,12 +492,17 @@ fn a_server_that_is_not_who_it_should_be_is_told_so() {
         (made(Flaw::ForClients), Code::WrongUsage, 43, "UNSUPPORTED_CERTIFICATE"),
         (stranger, Code::UnknownAuthority, 48, "UNKNOWN_CA"),
         (made(Flaw::None), Code::WrongPin, 46, "CERTIFICATE_UNKNOWN"),
+        (made(Flaw::None), Code::CertificateRevoked, 44, "CERTIFICATE_REVOKED"),
     ];
     for version in ["TLSv1_2", "TLSv1_3"] {
         for (shown, code, alert, told) in &cases {
             let Some((mut program, address)) = scene.python(shown, version, 1) else { return };
             let tls = match code {
                 Code::WrongPin => scene.trusting().pin([7; 32]),
+                Code::CertificateRevoked => {
+                    let list = scene.authority.revokes(&[shown]).pem().unwrap();
+                    scene.trusting().revoked(Revoked::new(list).unwrap())
+                }
                 _ => scene.trusting(),
             };
             let error: Error = run(attempt(address, tls)).unwrap_err();

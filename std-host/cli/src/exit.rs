@@ -65,7 +65,7 @@ impl Failure {
         let code = error.error().code();
         let unreached =
             [Code::ConnectionRefused, Code::ConnectionTimeout, Code::NameNotResolved, Code::ConnectionFailed];
-        let is_unreached = unreached.contains(&code) || (-697..=-687).contains(&code.number());
+        let is_unreached = unreached.contains(&code) || (-698..=-687).contains(&code.number());
         let exit = if is_unreached { Exit::CannotConnect } else { Exit::Failed };
         Self { exit, line: format!("{error}{}", way_out(code)) }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use netloom::tls::{Identity, TlsServer};
+use netloom::tls::{Identity, Revoked, TlsServer};
 
 use crate::exit::Failure;
 
@@ -21,6 +21,10 @@ pub(crate) struct IdentityArgs {
     /// Over TLS, take only clients that show a certificate for which an authority in this file vouches.
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
+    /// Of these clients, refuse those whose certificates are on this revocation list, PEM or DER, or on none; may be given
+    /// several times. A hang-up signal has it read again.
+    #[arg(long, value_name = "FILE", requires = "client_ca")]
+    crl: Vec<PathBuf>,
 }
 
 /// A server's side of TLS, and what clients can know it by if nobody else vouches for it.
@@ -47,6 +51,9 @@ impl IdentityArgs {
         let mut builder = TlsServer::builder(identity);
         if let Some(file) = &self.client_ca {
             builder = builder.client_authorities(read(file)?);
+        }
+        for file in &self.crl {
+            builder = builder.revoked(Revoked::from_file(file).map_err(wrong)?);
         }
         // Where frames are spoken nobody asks for a protocol.
         let tls = builder.protocols(["http/1.1"]).key_log().build().map_err(wrong)?;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use netloom::Connector;
 use netloom::quic::QuicClient;
-use netloom::tls::{ConfigError, Identity, Pin, TlsClient};
+use netloom::tls::{ConfigError, Identity, Pin, Revoked, TlsClient};
 
 use crate::exit::Failure;
 use crate::identity;
@@ -24,6 +24,10 @@ pub(crate) struct TlsArgs {
     /// Trust a server by its key: the SHA-256 of it, as `sha256//BASE64` or in hexadecimal. With --ca, require it too.
     #[arg(long, value_name = "HASH", value_parser = pin, help_heading = TLS)]
     pin: Vec<Pin>,
+    /// Refuse servers whose certificates are on this revocation list, PEM or DER, or on none; may be given several times,
+    /// for each authority.
+    #[arg(long, value_name = "FILE", help_heading = TLS)]
+    crl: Vec<PathBuf>,
     /// The certificate to show to servers that want one, PEM or DER, with those that vouch for it.
     #[arg(long, value_name = "FILE", requires = "key", help_heading = TLS)]
     cert: Option<PathBuf>,
@@ -31,13 +35,17 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = TLS)]
     key: Option<PathBuf>,
     /// Trust anybody: whoever sits between reads and writes everything.
-    #[arg(long, conflicts_with_all = ["ca", "pin"], help_heading = TLS)]
+    #[arg(long, conflicts_with_all = ["ca", "pin", "crl"], help_heading = TLS)]
     insecure: bool,
 }
 
 impl TlsArgs {
     fn is_given(&self) -> bool {
-        !self.ca.is_empty() || !self.pin.is_empty() || self.cert.is_some() || self.insecure
+        !self.ca.is_empty()
+            || !self.pin.is_empty()
+            || !self.crl.is_empty()
+            || self.cert.is_some()
+            || self.insecure
     }
 
     /// How to secure connections to `url`; nothing if they are not to be.
@@ -45,7 +53,7 @@ impl TlsArgs {
         match url.is_secure() {
             true => self.build().map(Some),
             false if self.is_given() => Err(Failure::usage(format!(
-                "--ca, --pin, --cert, --key and --insecure are for {}://",
+                "--ca, --pin, --crl, --cert, --key and --insecure are for {}://",
                 url.scheme().secured()
             ))),
             false => Ok(None),
@@ -75,6 +83,9 @@ impl TlsArgs {
         }
         for pin in &self.pin {
             builder = if self.ca.is_empty() { builder.pinned(*pin) } else { builder.pin(*pin) };
+        }
+        for file in &self.crl {
+            builder = builder.revoked(Revoked::from_file(file).map_err(wrong)?);
         }
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
             builder = builder.identity(Identity::from_files(cert, key).map_err(wrong)?);

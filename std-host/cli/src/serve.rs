@@ -80,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "quic")]
     no_quic: bool,
     /// Nothing over TLS or QUIC.
-    #[arg(long, conflicts_with_all = ["tls", "https", "quic", "cert", "client_ca"])]
+    #[arg(long, conflicts_with_all = ["tls", "https", "quic", "cert", "client_ca", "crl"])]
     no_tls: bool,
     #[command(flatten)]
     identity: IdentityArgs,

@@ -74,6 +74,66 @@ fn a_certificate_of_ones_own_is_shown_and_a_client_must_show_one_if_it_is_told_s
 }
 
 #[test]
+fn who_is_on_a_revocation_list_is_refused_until_the_list_is_another() {
+    let folder = Folder::new("crl");
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let ca = folder.file("ca.pem", authority.pem());
+    let made = |name: &str, number: u64| {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.serial_number = Some(number.into());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        let files = [("pem", certificate.pem()), ("key", key.serialize_pem())];
+        files.map(|(what, text)| folder.file(&format!("{number}.{what}"), text))
+    };
+    let list = |name: &str, numbers: &[u64]| {
+        let (from, until) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2099, 1, 1));
+        let revoked = |number: &u64| rcgen::RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: from,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: from,
+            next_update: until,
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        folder.file(name, list.signed_by(&authority).unwrap().pem().unwrap())
+    };
+    let ([cert, key], [own, own_key]) = (made("127.0.0.1", 1), made("client", 2));
+    let (nobody, server) = (list("nobody.crl", &[]), list("server.crl", &[1]));
+    let crl = list("clients.crl", &[2]);
+    let options = ["--cert", &cert, "--key", &key, "--client-ca", &ca, "--crl", &crl];
+    let serving = Serving::start(&options);
+    let https = url(&serving, "https", "plaintext");
+    let asking = [&*https, "--ca", &ca, "--cert", &own, "--key", &own_key];
+    let line = one_line(&connect(&[&asking[..], &["--crl", &server]].concat()), 3);
+    assert!(line.contains("certificate_revoked (-698)"), "{line}");
+    let line = one_line(&connect(&asking), 3);
+    assert!(line.contains("certificate_refused (-695)"), "{line}");
+    #[cfg(unix)]
+    {
+        list("clients.crl", &[3]);
+        let pid = rustix::process::Pid::from_child(&serving.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        let asking = [&asking[..], &["--crl", &nobody]].concat();
+        let begun = std::time::Instant::now();
+        while connect(&asking).status.code() != Some(0) {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the list is not read again");
+        }
+        assert_eq!(text(&connect(&asking)), "Hello, World!");
+    }
+    let line = one_line(&connect(&[&https, "--ca", &ca, "--crl", &ca]), 2);
+    assert!(line.contains("ca.pem: there is no revocation list in it"), "{line}");
+}
+
+#[test]
 fn loads_are_measured_over_tls() {
     let serving = Serving::start(&[]);
     let wss = url(&serving, "https", "ws").replace("https://", "wss://");

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use netloom_core::{Result, Storage, Transport};
-use rustls::client::{Resumption, UnbufferedClientConnection, WebPkiServerVerifier};
+use rustls::client::{Resumption, UnbufferedClientConnection, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, KeyLogFile, RootCertStore};
 
 use super::handshake::{HandshakeError, handshake};
 use super::identity::{Identity, provider};
 use super::pem::ConfigError;
+use super::revoked::{self, Revoked};
 use super::server::roots;
 use super::stream::Tls;
 use super::verify::{Pin, Verifier};
@@ -21,6 +22,7 @@ use super::verify::{Pin, Verifier};
 /// |---|---|
 /// | who is trusted: [`authorities`](TlsClientBuilder::authorities), `mozilla`, [`pinned`](TlsClientBuilder::pinned) | the system's authorities |
 /// | [`pin`](TlsClientBuilder::pin) | any key |
+/// | [`revoked`](TlsClientBuilder::revoked) | nothing is asked about revocation |
 /// | [`identity`](TlsClientBuilder::identity) | none |
 /// | [`protocols`](TlsClientBuilder::protocols) | `http/1.1` for HTTP and WebSocket, else none (ALPN) |
 /// | [`server_name`](TlsClientBuilder::server_name) | the host that is connected to |
@@ -52,6 +54,7 @@ pub struct TlsClient {
 pub struct TlsClientBuilder {
     trust: Trust,
     pins: Vec<Pin>,
+    revoked: Vec<Revoked>,
     identity: Option<Identity>,
     protocols: Vec<Vec<u8>>,
     name: Option<String>,
@@ -101,6 +104,13 @@ impl TlsClientBuilder {
         self
     }
 
+    /// Certificates that are on these lists are refused, and those that no list says anything of: see [`Revoked`]. May be
+    /// called several times.
+    pub fn revoked(mut self, revoked: Revoked) -> Self {
+        self.revoked.push(revoked);
+        self
+    }
+
     /// What is shown to servers that want a certificate: mutual TLS.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
@@ -142,7 +152,8 @@ impl TlsClientBuilder {
     /// The client's side.
     ///
     /// # Errors
-    /// If the authorities, the identity or the name cannot be used.
+    /// If the authorities, the revocation lists, the identity or the name cannot be used; or if there are lists and it is not
+    /// authorities that are trusted.
     pub fn build(self) -> Result<TlsClient, ConfigError> {
         let authorities = match &self.trust {
             Trust::System => Some(system()?),
@@ -152,11 +163,22 @@ impl TlsClientBuilder {
             Trust::Pins | Trust::Anybody => None,
         };
         let authorities = match authorities {
+            None if !self.revoked.is_empty() => {
+                return Err(ConfigError::new("revocation lists are authorities', and none is trusted"));
+            }
             None => None,
             Some(roots) => Some(
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+                    .with_crls(revoked::all(&self.revoked))
+                    .enforce_revocation_expiration()
                     .build()
-                    .map_err(|error| ConfigError::new("there is nobody to trust").because(error))?,
+                    .map_err(|error| {
+                        let text = match error {
+                            VerifierBuilderError::InvalidCrl(_) => "a revocation list cannot be used",
+                            _ => "there is nobody to trust",
+                        };
+                        ConfigError::new(text).because(error)
+                    })?,
             ),
         };
         let takes_anybody = matches!(self.trust, Trust::Anybody);
@@ -197,6 +219,7 @@ impl TlsClient {
         TlsClientBuilder {
             trust: Trust::System,
             pins: Vec::new(),
+            revoked: Vec::new(),
             identity: None,
             protocols: Vec::new(),
             name: None,

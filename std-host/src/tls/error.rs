@@ -62,7 +62,12 @@ pub(super) fn of_certificate(error: &CertificateError) -> Code {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Code::WrongName
         }
-        CertificateError::UnknownIssuer => Code::UnknownAuthority,
+        CertificateError::Revoked => Code::CertificateRevoked,
+        // Of whom nothing is known, nobody vouches for.
+        CertificateError::UnknownIssuer
+        | CertificateError::UnknownRevocationStatus
+        | CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => Code::UnknownAuthority,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Code::WrongUsage,
         CertificateError::Other(other) if other.0.is::<WrongPin>() => Code::WrongPin,
         _ => Code::BadCertificate,

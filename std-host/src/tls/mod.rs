@@ -9,6 +9,7 @@
 //! | serve | [`TlsServer`] with an [`Identity`] |
 //! | connect | [`TlsClient`] |
 //! | serve without a certificate, for development | `Identity::self_signed`, with the feature `self-signed` |
+//! | refuse certificates that were withdrawn | [`Revoked`] |
 //! | know the peer | [`Transport::secured`](netloom_core::Transport::secured), [`Request::secured`](crate::http::Request::secured) |
 //! | secure a stream of your own | [`TlsServer::accept`], [`TlsClient::connect`] |
 //!
@@ -20,6 +21,7 @@ pub(crate) mod error;
 mod handshake;
 mod identity;
 mod pem;
+mod revoked;
 mod server;
 mod stream;
 mod verify;
@@ -28,6 +30,7 @@ pub use client::{TlsClient, TlsClientBuilder};
 pub use handshake::HandshakeError;
 pub use identity::Identity;
 pub use pem::ConfigError;
+pub use revoked::Revoked;
 pub use server::{TlsServer, TlsServerBuilder};
 pub use stream::Tls;
 pub use verify::{Pin, pin_of};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// What is wrong with a certificate or key, and where.
 #[derive(Debug)]
@@ -96,6 +96,31 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
+/// The revocation lists in PEM, or the one in DER.
+pub(super) fn revocation_lists(
+    bytes: &[u8],
+) -> Result<Vec<CertificateRevocationListDer<'static>>, ConfigError> {
+    if !is_pem(bytes) {
+        if bytes.first() != Some(&0x30) {
+            return Err(ConfigError::new("there is no revocation list in it, neither PEM nor DER"));
+        }
+        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
+    }
+    let mut found = Vec::new();
+    for (line, section) in sections(bytes) {
+        if label(section) == b"X509 CRL" {
+            let list = CertificateRevocationListDer::from_pem_slice(section).map_err(|error| {
+                ConfigError::new("the revocation list cannot be read").because(error).at(line)
+            })?;
+            found.push(list);
+        }
+    }
+    match found.is_empty() {
+        true => Err(ConfigError::new("there is no revocation list in it")),
+        false => Ok(found),
+    }
+}
+
 /// The first private key in PEM, or the one in DER.
 pub(super) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, ConfigError> {
     if !is_pem(bytes) {
@@ -153,6 +178,9 @@ mod tests {
         assert!(error.to_string().starts_with("a.pem:3: the certificate cannot be read"), "{error}");
         let error = private_key(b"\n-----BEGIN PRIVATE KEY-----\nx").unwrap_err();
         assert_eq!(error.line(), Some(2));
+        let error =
+            revocation_lists(b"\n\n-----BEGIN X509 CRL-----\n!!!\n-----END X509 CRL-----\n").unwrap_err();
+        assert_eq!(error.line(), Some(3));
         let error = private_key(
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
         );
@@ -166,6 +194,7 @@ mod tests {
         {
             assert!(certificates(nothing).unwrap_err().to_string().contains("no certificate"));
             assert!(private_key(nothing).unwrap_err().to_string().contains("no private key"));
+            assert!(revocation_lists(nothing).unwrap_err().to_string().contains("no revocation list"));
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::handshake::{HandshakeError, handshake};
 use super::identity::{Identities, Identity, provider};
 use super::pem::{self, ConfigError};
+use super::revoked::{self, Revoked};
 use super::stream::Tls;
 
 /// How a server secures its connections. Cheap to clone; clones share what [`reload`](Self::reload) changes.
@@ -19,6 +20,7 @@ use super::stream::Tls;
 /// |---|---|
 /// | [`and`](TlsServerBuilder::and) | one identity |
 /// | [`client_authorities`](TlsServerBuilder::client_authorities) | clients show no certificate |
+/// | [`revoked`](TlsServerBuilder::revoked) | nothing is asked about revocation |
 /// | [`protocols`](TlsServerBuilder::protocols) | `http/1.1` for a server of HTTP, else none (ALPN) |
 /// | [`tls13_only`](TlsServerBuilder::tls13_only) | TLS 1.3 and 1.2 |
 /// | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) | 10 s |
@@ -55,6 +57,7 @@ struct Shared {
 pub struct TlsServerBuilder {
     identities: Vec<Identity>,
     client_authorities: Vec<Vec<u8>>,
+    revoked: Vec<Revoked>,
     clients_may_be_unknown: bool,
     protocols: Vec<Vec<u8>>,
     tls13_only: bool,
@@ -74,6 +77,13 @@ impl TlsServerBuilder {
     /// [`Secured::certificate`](netloom_core::Secured). May be called several times.
     pub fn client_authorities(mut self, certificates: impl AsRef<[u8]>) -> Self {
         self.client_authorities.push(certificates.as_ref().to_vec());
+        self
+    }
+
+    /// Clients' certificates that are on these lists are refused, and those that no list says anything of: see
+    /// [`Revoked`]. May be called several times.
+    pub fn revoked(mut self, revoked: Revoked) -> Self {
+        self.revoked.push(revoked);
         self
     }
 
@@ -117,7 +127,7 @@ impl TlsServerBuilder {
     /// The server's side.
     ///
     /// # Errors
-    /// If the clients' authorities cannot be read.
+    /// If the clients' authorities or revocation lists cannot be used; or if there are lists and no authorities.
     pub fn build(self) -> Result<TlsServer, ConfigError> {
         let config = Arc::new(self.config(None)?);
         let shared = Shared { current: RwLock::new(config), builder: RwLock::new(self) };
@@ -134,16 +144,24 @@ impl TlsServerBuilder {
             .with_protocol_versions(versions)
             .map_err(|error| ConfigError::new("these versions cannot be had").because(error))?;
         let builder = match self.client_authorities.as_slice() {
+            [] if !self.revoked.is_empty() => {
+                return Err(ConfigError::new(
+                    "revocation lists are about clients, and no authorities for these are named",
+                ));
+            }
             [] => builder.with_no_client_auth(),
             certificates => {
                 let roots = roots(certificates)?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+                    .with_crls(revoked::all(&self.revoked))
+                    .enforce_revocation_expiration();
                 let verifier = match self.clients_may_be_unknown {
                     true => verifier.allow_unauthenticated(),
                     false => verifier,
                 };
                 let verifier = verifier.build().map_err(|error| {
-                    ConfigError::new("the clients' authorities cannot be used").because(error)
+                    ConfigError::new("the clients' authorities or revocation lists cannot be used")
+                        .because(error)
                 })?;
                 builder.with_client_cert_verifier(verifier)
             }
@@ -185,6 +203,7 @@ impl TlsServer {
         TlsServerBuilder {
             identities: vec![identity],
             client_authorities: Vec::new(),
+            revoked: Vec::new(),
             clients_may_be_unknown: false,
             protocols: Vec::new(),
             tls13_only: false,
@@ -194,7 +213,8 @@ impl TlsServer {
         }
     }
 
-    /// Reads the identities' files again. Sessions go on as they are; what connects from now on sees the new ones.
+    /// Reads the identities' files again, and those of revocation lists. Sessions go on as they are; what connects from now
+    /// on sees the new ones. Where the lists have changed, nobody comes back by an old ticket.
     ///
     /// # Errors
     /// If one of them cannot be used: then all stays as it was.
@@ -202,6 +222,7 @@ impl TlsServer {
         let mut builder = self.builder_now();
         builder.identities =
             builder.identities.iter().map(Identity::again).collect::<Result<_, ConfigError>>()?;
+        builder.revoked = builder.revoked.iter().map(Revoked::again).collect::<Result<_, ConfigError>>()?;
         self.replace(builder)
     }
 
@@ -210,7 +231,11 @@ impl TlsServer {
     }
 
     fn replace(&self, builder: TlsServerBuilder) -> Result<(), ConfigError> {
-        let config = builder.config(Some(&self.config()))?;
+        // A ticket stands for a certificate that was good when it was given.
+        let same =
+            self.shared.builder.read().unwrap_or_else(PoisonError::into_inner).revoked == builder.revoked;
+        let before = self.config();
+        let config = builder.config(same.then_some(&*before))?;
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         *self.shared.builder.write().unwrap_or_else(PoisonError::into_inner) = builder;
         Ok(())

@@ -2,13 +2,19 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use netloom::tls::{Identity, Pin};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationList, CertificateRevocationListParams,
+    CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams,
+    SerialNumber,
 };
 use tempfile::TempDir;
+
+/// The next certificate's number.
+static SERIALS: AtomicU64 = AtomicU64::new(1000);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -32,6 +38,7 @@ pub(crate) enum Flaw {
 pub(crate) struct Made {
     pub(crate) certificate: String,
     pub(crate) key: String,
+    serial: u64,
 }
 
 impl Authority {
@@ -62,9 +69,35 @@ impl Authority {
             Flaw::ForServers => vec![ExtendedKeyUsagePurpose::ServerAuth],
             _ => Vec::new(),
         };
+        let serial = SERIALS.fetch_add(1, Relaxed);
+        params.serial_number = Some(serial.into());
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Made { certificate: certificate.pem(), key: key.serialize_pem() }
+        Made { certificate: certificate.pem(), key: key.serialize_pem(), serial }
+    }
+
+    /// The list of these, which holds for a day.
+    pub(crate) fn revokes(&self, made: &[&Made]) -> CertificateRevocationList {
+        self.revokes_until(made, SystemTime::now() + DAY)
+    }
+
+    pub(crate) fn revokes_until(&self, made: &[&Made], until: SystemTime) -> CertificateRevocationList {
+        let before = SystemTime::now() - 3 * DAY;
+        let revoked = |made: &&Made| RevokedCertParams {
+            serial_number: made.serial.into(),
+            revocation_time: before.into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: before.into(),
+            next_update: until.into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: made.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap()
     }
 }
 
