@@ -1,6 +1,6 @@
 //! netloom's protocols: one module each, `no_std`, no allocation, no `unsafe`.
 //!
-//! Every module is a [`Codec`](netloom_core::Codec): bytes to events, messages to bytes, no I/O. A session
+//! Every module but one is a [`Codec`](netloom_core::Codec): bytes to events, messages to bytes, no I/O. A session
 //! from netloom-core runs it over any transport.
 //!
 //! | module | protocol | events and messages |
@@ -9,12 +9,17 @@
 //! | [`websocket`] | WebSocket | text and binary messages |
 //! | [`framing`] | a 4-byte length, then that many bytes | `&[u8]` |
 //! | [`lines`] | lines of UTF-8 text | `&str` |
+//!
+//! | module | what is read and written without being a codec |
+//! |---|---|
+//! | [`quic`] | QUIC's packets, frames and transport parameters |
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod framing;
 pub mod http1;
 pub mod lines;
+pub mod quic;
 pub mod websocket;
 
 pub use framing::Framing;

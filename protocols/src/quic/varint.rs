@@ -1,0 +1,117 @@
+//! Variable-length integers (RFC 9000, 16).
+//!
+//! ```text
+//! | 00, 6 bits | 01, 14 bits | 10, 30 bits | 11, 62 bits |      the first two bits say how many bytes: 1, 2, 4 or 8
+//! ```
+
+/// The largest value: 2^62 - 1.
+pub const MAX: u64 = (1 << 62) - 1;
+
+/// Bytes of the shortest encoding: 1, 2, 4 or 8.
+///
+/// ```
+/// use netloom_protocols::quic::varint;
+///
+/// assert_eq!([63, 64, 16_383, 16_384, varint::MAX].map(varint::size), [1, 2, 2, 4, 8]);
+/// ```
+#[inline]
+pub const fn size(value: u64) -> usize {
+    match value {
+        0..0x40 => 1,
+        0x40..0x4000 => 2,
+        0x4000..0x4000_0000 => 4,
+        _ => 8,
+    }
+}
+
+/// The integer at the front of `input`, and what is behind it; `None` if it is not all there. Any length will do, the
+/// shortest or not.
+///
+/// ```
+/// use netloom_protocols::quic::varint;
+///
+/// assert_eq!(varint::split_first(b"\x7b\xbd!"), Some((15_293, &b"!"[..])));
+/// assert_eq!(varint::split_first(b"\x40\x25"), Some((37, &b""[..])));
+/// assert_eq!(varint::split_first(b"\x7b"), None);
+/// ```
+#[inline]
+pub const fn split_first(input: &[u8]) -> Option<(u64, &[u8])> {
+    let [first, rest @ ..] = input else { return None };
+    match *first >> 6 {
+        0 => Some((*first as u64, rest)),
+        1 => match input.split_first_chunk() {
+            Some((bytes, rest)) => Some(((u16::from_be_bytes(*bytes) & 0x3fff) as u64, rest)),
+            None => None,
+        },
+        2 => match input.split_first_chunk() {
+            Some((bytes, rest)) => Some(((u32::from_be_bytes(*bytes) & 0x3fff_ffff) as u64, rest)),
+            None => None,
+        },
+        _ => match input.split_first_chunk() {
+            Some((bytes, rest)) => Some((u64::from_be_bytes(*bytes) & MAX, rest)),
+            None => None,
+        },
+    }
+}
+
+/// `value` in `size` bytes, as the last of eight; `None` if it does not fit or `size` is none of 1, 2, 4 and 8.
+#[inline]
+pub(super) const fn in_size(value: u64, size: usize) -> Option<[u8; 8]> {
+    let (bits, prefix) = match size {
+        1 => (6, 0),
+        2 => (14, 0x4000),
+        4 => (30, 0x8000_0000),
+        8 => (62, 0xc000_0000_0000_0000),
+        _ => return None,
+    };
+    if value >> bits != 0 {
+        return None;
+    }
+    Some((value | prefix).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Reader, Writer};
+    use super::*;
+
+    #[test]
+    fn the_samples_of_the_rfc() {
+        // RFC 9000, A.1.
+        for (bytes, value) in [
+            (&b"\xc2\x19\x7c\x5e\xff\x14\xe8\x8c"[..], 151_288_809_941_952_652),
+            (b"\x9d\x7f\x3e\x7d", 494_878_333),
+            (b"\x7b\xbd", 15_293),
+            (b"\x25", 37),
+        ] {
+            assert_eq!(split_first(bytes), Some((value, &b""[..])));
+            let mut out = [0; 8];
+            let mut writer = Writer::new(&mut out);
+            writer.varint(value).unwrap();
+            assert_eq!(writer.written(), bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_written_in_any_size_is_read_back_when_all_of_it_is_there() {
+        for value in [0, 1, 63, 64, 16_383, 16_384, 0x3fff_ffff, 0x4000_0000, MAX] {
+            for size in [1, 2, 4, 8] {
+                let mut out = [0; 8];
+                let mut writer = Writer::new(&mut out);
+                let written = writer.varint_in(value, size);
+                assert_eq!(written.is_ok(), size >= super::size(value), "{value} in {size}");
+                if written.is_err() {
+                    assert!(writer.written().is_empty());
+                    continue;
+                }
+                assert_eq!(writer.len(), size);
+                let mut reader = Reader::new(writer.written());
+                assert_eq!(reader.varint(), Some(value));
+                assert!(reader.is_empty());
+                for cut in 0..size {
+                    assert_eq!(split_first(&out[..cut]), None);
+                }
+            }
+        }
+    }
+}
