@@ -12,7 +12,7 @@
 //!
 //! | module | what is read and written without being a codec |
 //! |---|---|
-//! | [`quic`] | QUIC's packets, frames and transport parameters |
+//! | [`quic`] | QUIC's packets, frames and transport parameters; with the feature `quic-crypto` keys for them |
 #![no_std]
 #![forbid(unsafe_code)]
 

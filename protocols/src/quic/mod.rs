@@ -20,9 +20,13 @@
 //! | [`frame`] | frames, who may send them and in which packets | 12.4, 19 |
 //! | [`transport_parameters`] | what the ends say of themselves | 18 |
 //! | [`stateless_reset`] | the end of a connection that was forgotten | 10.3 |
+//!
+//! The feature `quic-crypto` adds `crypto`: keys by AES-GCM and ChaCha20-Poly1305, key update, the tag of Retry packets.
 
 pub mod builder;
 pub mod connection_id;
+#[cfg(feature = "quic-crypto")]
+pub mod crypto;
 pub mod cursor;
 pub mod error;
 pub mod frame;
