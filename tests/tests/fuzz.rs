@@ -62,6 +62,12 @@ const WORDS: &[&[u8]] = &[
     b"\xfe\x00\x7e",
     b"Sec-WebSocket-Version: 8\r\n",
     b"websocket",
+    b"\x40\x00",
+    b"\x80\0\0\x01",
+    b"\xbf\xff\xff\xff",
+    b"\xc0\0\0\0\0\0\0\x02",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10",
 ];
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

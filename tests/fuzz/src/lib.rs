@@ -19,8 +19,10 @@ use netloom_protocols::http1::{
     Scan, form, mime, negotiate, range,
 };
 
+mod quic;
 mod websocket;
 
+pub use quic::{quic_frame, quic_packet, quic_parameters};
 pub use websocket::{frames, handshake};
 
 /// A target's name and its function.
@@ -38,6 +40,9 @@ pub const TARGETS: &[Target] = &[
     ("deflate", deflate),
     ("frames", frames),
     ("handshake", handshake),
+    ("quic_packet", quic_packet),
+    ("quic_frame", quic_frame),
+    ("quic_parameters", quic_parameters),
 ];
 
 /// Cuts that some bytes determine: so many bytes at a time.
