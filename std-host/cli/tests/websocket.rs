@@ -370,7 +370,7 @@ impl Member {
     }
 
     /// The code that the room closes with.
-    fn is_closed_with(mut self) -> u16 {
+    fn closed_with(mut self) -> u16 {
         loop {
             match self.0.read().unwrap() {
                 Message::Close(frame) => return frame.unwrap().code.into(),
@@ -401,10 +401,10 @@ fn foreign_members_chat_with_each_other_and_with_ours() {
     // What is not said in the room closes who says it, and nobody hears of it.
     let mut long = Member::join(&serving);
     long.says("x".repeat(201));
-    assert_eq!(long.is_closed_with(), 1009);
+    assert_eq!(long.closed_with(), 1009);
     let mut bytes = Member::join(&serving);
     bytes.says(vec![1, 2, 3]);
-    assert_eq!(bytes.is_closed_with(), 1003);
+    assert_eq!(bytes.closed_with(), 1003);
     // One that is gone without a word holds up nobody.
     drop(members.pop());
     late.says("still there?");
