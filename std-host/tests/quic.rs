@@ -38,11 +38,8 @@ async fn pair_with(at_server: Settings, at_client: Settings) -> Pair {
     let (server, client) = identities();
     let server = QuicServer::builder(server).settings(at_server).build().unwrap();
     let client = QuicClient::builder(client).settings(at_client).build().unwrap();
-    // Its port is known by nobody but the test.
-    let socket = std::net::UdpSocket::bind(local()).unwrap();
-    let address = socket.local_addr().unwrap();
-    drop(socket);
-    let endpoints = (Endpoint::client_at(local()).unwrap(), Endpoint::server(address, server).unwrap());
+    let endpoints = (Endpoint::client_at(local()).unwrap(), Endpoint::server(local(), server).unwrap());
+    let address = endpoints.1.local_address();
     let (client, server) = tokio::join!(endpoints.0.connect(&client, address), endpoints.1.accept());
     Pair { client: client.unwrap(), server: server.unwrap(), endpoints }
 }
@@ -274,16 +271,10 @@ async fn a_client_that_moves_keeps_its_connection() {
 async fn a_refused_certificate_has_its_reason() {
     let (server, _) = identities();
     let (_, stranger) = identities();
-    let endpoint = {
-        let server = QuicServer::new(server).unwrap();
-        let socket = std::net::UdpSocket::bind(local()).unwrap();
-        let address = socket.local_addr().unwrap();
-        drop(socket);
-        (Endpoint::server(address, server).unwrap(), address)
-    };
+    let server = Endpoint::server(local(), QuicServer::new(server).unwrap()).unwrap();
     let client = QuicClient::new(stranger).unwrap();
     let own = Endpoint::client_at(local()).unwrap();
-    let error = own.connect(&client, endpoint.1).await.unwrap_err();
+    let error = own.connect(&client, server.local_address()).await.unwrap_err();
     assert_eq!(error.code(), Code::UnknownAuthority);
 }
 
@@ -302,10 +293,8 @@ async fn early_data_arrives_marked_and_once_only_with_a_ticket() {
     let (tls, client) = identities();
     let server = QuicServer::builder(tls).early_data().build().unwrap();
     let client = QuicClient::builder(client).early_data().build().unwrap();
-    let socket = std::net::UdpSocket::bind(local()).unwrap();
-    let address = socket.local_addr().unwrap();
-    drop(socket);
-    let server = Endpoint::server(address, server).unwrap();
+    let server = Endpoint::server(local(), server).unwrap();
+    let address = server.local_address();
     let serving = tokio::spawn(async move {
         let mut early = Vec::new();
         while let Some(connection) = server.accept().await {

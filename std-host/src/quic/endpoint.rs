@@ -39,6 +39,8 @@ use crate::clock::TokioClock;
 /// ```
 pub struct Endpoint<D = Udp> {
     door: Arc<Door<D>>,
+    /// When it was made.
+    address: SocketAddr,
 }
 
 /// What an endpoint and its driver share.
@@ -232,6 +234,7 @@ impl<D: Datagrams> Endpoint<D> {
         config: EndpointConfig,
         counts: Arc<Counts>,
     ) -> (Self, Driver<D, K>) {
+        let address = socket.local_address().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
         let config = Arc::new(config);
         let proto = quinn_proto::Endpoint::new(config, server.as_ref().map(QuicServer::config), true, None);
         let asked = Asked {
@@ -243,11 +246,16 @@ impl<D: Datagrams> Endpoint<D> {
         };
         let door = Arc::new(Door { ready: Arc::default(), asked: Mutex::new(asked), counts });
         let driver = Driver::new(proto, server, socket, clock, door.clone());
-        (Self { door }, driver)
+        (Self { door, address }, driver)
     }
 }
 
 impl<D> Endpoint<D> {
+    /// Where it was made to be, its port as chosen. [`rebind`](Self::rebind) does not change that.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Connects, and waits for the handshake. The server's certificate must be for its address, or for the name that the client
     /// was [told](crate::tls::TlsClientBuilder::server_name).
     ///
@@ -315,6 +323,33 @@ impl<D> Endpoint<D> {
         .await
     }
 
+    /// Takes nobody in any more and waits until all connections are closed, and what tells their peers has left. Who ends a
+    /// program after [`Connection::close`] waits for this.
+    pub async fn finish(self) {
+        self.close();
+        poll_fn(|cx| {
+            let mut asked = self.door.asked();
+            match asked.left {
+                true => Poll::Ready(()),
+                false => {
+                    asked.acceptor = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Those who wait to be accepted are closed, and when no connection is left the driver ends.
+    fn close(&self) {
+        let mut asked = self.door.asked();
+        asked.closed = true;
+        let shown = mem::take(&mut asked.shown);
+        drop(asked);
+        drop(shown);
+        self.door.ready.tell(|list| list.closed = true);
+    }
+
     /// Takes nobody in any more; connections go on.
     pub fn refuse(&self) {
         // If nobody drives it, nobody is taken in.
@@ -330,12 +365,7 @@ impl<D> Endpoint<D> {
 
 impl<D> Drop for Endpoint<D> {
     fn drop(&mut self) {
-        let mut asked = self.door.asked();
-        asked.closed = true;
-        let shown = mem::take(&mut asked.shown);
-        drop(asked);
-        drop(shown);
-        self.door.ready.tell(|list| list.closed = true);
+        self.close();
     }
 }
 
