@@ -33,6 +33,13 @@ pub trait Transport {
     /// Ready when a read would probably not wait, so that no buffer is needed to wait. May be wrong.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
+    /// Whether something has begun to arrive that cannot be read before all of it is here: a record of TLS. The session's
+    /// [`message`](crate::Timeouts::message) time-out counts for it as for a message. `None` if there is no such thing, ever.
+    #[inline]
+    fn is_midway(&self) -> Option<bool> {
+        None
+    }
+
     /// Hands everything written to the wire. Does not wait for the peer to acknowledge it.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let _ = cx;
@@ -114,6 +121,9 @@ impl<T: Transport + ?Sized> Transport for &mut T {
     }
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         (**self).poll_readable(cx)
+    }
+    fn is_midway(&self) -> Option<bool> {
+        (**self).is_midway()
     }
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         (**self).poll_flush(cx)

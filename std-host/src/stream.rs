@@ -122,6 +122,11 @@ impl<S: netloom_core::Storage> Transport for Stream<S> {
     }
 
     #[inline]
+    fn is_midway(&self) -> Option<bool> {
+        each!(&self.kind, io => io.is_midway())
+    }
+
+    #[inline]
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         each!(&mut self.kind, io => io.poll_flush(cx))
     }

@@ -29,7 +29,9 @@ on_seeds! {
     tls_sessions_share_few_blocks
     tls_a_connection_that_breaks_leaves_a_prefix
     tls_an_end_at_any_byte_is_no_goodbye
-    tls_a_changed_byte_is_never_heard;
+    tls_a_changed_byte_is_never_heard
+    tls_a_record_that_stalls_is_given_up_as_a_message_is
+    tls_a_record_without_a_message_is_no_message_begun;
 300:
     a_board_serves_more_clients_than_it_has_sessions
     a_client_too_many_gets_a_goodbye_and_no_reset

@@ -558,6 +558,22 @@ fn bytes_may_come_and_go_one_at_a_time_and_hesitatingly() {
 }
 
 #[test]
+fn a_record_that_has_begun_is_known_to_be_midway() {
+    let fixture = Fixture::new();
+    let mut tls = fixture.connect(Pipe { step: 1, hesitates: true, ..fixture.pipe() }).unwrap();
+    assert_eq!(tls.is_midway(), Some(false));
+    write(&mut tls, b"hello").unwrap();
+    let (mut buf, mut cx) = ([0; 5], Context::from_waker(Waker::noop()));
+    let mut midway = 0;
+    while tls.poll_read(&mut cx, &mut buf).is_pending() {
+        midway += usize::from(tls.is_midway() == Some(true));
+    }
+    // Its header, its content with its type, and its tag; and the server's tickets.
+    assert!(midway >= 5 + 6 + 16 - 1, "{midway}");
+    assert_eq!((tls.is_midway(), &buf), (Some(false), b"hello"));
+}
+
+#[test]
 fn a_cut_at_any_byte_is_an_error_and_delivers_nothing_false() {
     let fixture = Fixture::new();
     let mut whole = fixture.connect(fixture.pipe()).unwrap();

@@ -210,6 +210,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         match self.poll_read(rx, cx) {
             Poll::Ready(read) => Poll::Ready(read),
             Poll::Pending if self.timing.is_starved() => {
+                let partial = self.is_midway(partial);
                 self.poll_wait(Wait::Receive { partial }, stalled, cx)
             }
             Poll::Pending => {
@@ -221,11 +222,24 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Nothing can be read now.
     fn poll_idle(&mut self, partial: bool, stalled: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let partial = self.is_midway(partial);
         if self.clock.stopping() && !partial && !stalled && self.state == State::Open {
             self.close_with(CloseReason::Shutdown);
             return Poll::Ready(Ok(()));
         }
         self.poll_wait(Wait::Receive { partial }, stalled, cx)
+    }
+
+    /// Whether part of a unit has arrived here, as `partial` says, or below.
+    #[inline]
+    fn is_midway(&mut self, partial: bool) -> bool {
+        match self.transport.is_midway() {
+            Some(true) => return true,
+            // What was midway below may have come to nothing that a codec sees.
+            Some(false) if !partial => self.timing.unit_ended(),
+            _ => {}
+        }
+        partial
     }
 
     /// Reads once into the room of `rx`.

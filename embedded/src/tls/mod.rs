@@ -311,6 +311,10 @@ impl<T: Transport> Transport for Tls<'_, T> {
         }
     }
 
+    fn is_midway(&self) -> Option<bool> {
+        Some(self.came > 0)
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.poll_failed(cx))?;
         ready!(self.poll_drain(cx))?;

@@ -205,6 +205,7 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         }
         ready!(self.poll_out(cx))?;
         self.outgoing.release_if_empty();
+        self.incoming.release_if_empty();
         self.has_more = !self.incoming.is_empty();
         Poll::Ready(Ok(()))
     }
@@ -571,6 +572,11 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
             return Poll::Ready(Ok(()));
         }
         self.io.poll_readable(cx)
+    }
+
+    /// In the middle of a record: all whole ones have been decrypted.
+    fn is_midway(&self) -> Option<bool> {
+        Some(!self.incoming.is_empty())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -75,7 +75,9 @@ table! {
         tls_sessions_share_few_blocks
         tls_a_connection_that_breaks_leaves_a_prefix
         tls_an_end_at_any_byte_is_no_goodbye
-        tls_a_changed_byte_is_never_heard;
+        tls_a_changed_byte_is_never_heard
+        tls_a_record_that_stalls_is_given_up_as_a_message_is
+        tls_a_record_without_a_message_is_no_message_begun;
     echo: echo_is_exact_however_it_is_cut
         queued_output_leaves_in_one_write;
     cancel: nothing_is_lost_when_receive_is_dropped

@@ -3,8 +3,9 @@
 //! Keys are drawn by TLS itself and not from the seed; but nothing's length depends on them, so a seed is replayed all the
 //! same.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
@@ -281,6 +282,119 @@ pub(super) fn tls_an_end_at_any_byte_is_no_goodbye(seed: u64) {
     blocks.assert_idle("at the end");
 }
 
+/// A link's end that brings so many bytes, and then no more, but does not end.
+struct Stalling {
+    pipe: Pipe,
+    left: usize,
+    stalled: Rc<Cell<bool>>,
+}
+
+impl Transport for Stalling {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        if self.left == 0 {
+            self.stalled.set(true);
+            return Poll::Pending;
+        }
+        let most = buf.len().min(self.left);
+        let read = self.pipe.poll_read(cx, &mut buf[..most]);
+        if let Poll::Ready(Ok(n)) = read {
+            self.left -= n;
+        }
+        read
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        self.pipe.poll_write(cx, buf)
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.left {
+            0 => {
+                self.stalled.set(true);
+                Poll::Pending
+            }
+            _ => self.pipe.poll_readable(cx),
+        }
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.pipe.poll_finish(cx)
+    }
+
+    fn abort(&mut self, why: Error) {
+        self.pipe.abort(why);
+    }
+}
+
+pub(super) fn tls_a_record_that_stalls_is_given_up_as_a_message_is(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, with_room(faults(&world)));
+    let stalled = Rc::new(Cell::new(false));
+    let io = Stalling { pipe: a, left: 1 + world.below(3000) as usize, stalled: stalled.clone() };
+    let (blocks, others, tls) = (Blocks::plenty(RECORDS), Blocks::plenty(RECORDS), client());
+    let over = Cell::new(false);
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        // For its handshake there is a time-out of its own.
+        if let Some(Ok(mut session)) = world.timeout(secs(10), accept(&world, io, &blocks)).await {
+            match echo(&mut session).await {
+                Ok(()) => assert_eq!(session.reason(), Some(CloseReason::Idle)),
+                Err(error) => assert_eq!(error.code(), Code::MessageTimeout),
+            }
+        }
+        over.set(true);
+    });
+    lab.spawn("client", async {
+        let talking = async {
+            let mut session = connect(&world, b, &tls, &others).await?;
+            let mut messages = Messages::new(seed, 40);
+            for _ in 0..MANY {
+                session.send(messages.make()).await?;
+                if session.receive().await?.is_none() {
+                    break;
+                }
+            }
+            Result::<()>::Ok(())
+        };
+        // As long as the server waits for what does not come, and no longer.
+        let _ = world.timeout(secs(200), talking).await;
+    });
+    lab.spawn("watch", async {
+        while !stalled.get() && !over.get() {
+            world.sleep(secs(1)).await;
+        }
+        // The message time-out, and the closing time-out behind it.
+        world.sleep(secs(66)).await;
+        blocks.assert_idle("behind a record that has stalled");
+    });
+    lab.run(secs(600)).assert_done();
+    blocks.assert_idle("at the end");
+}
+
+pub(super) fn tls_a_record_without_a_message_is_no_message_begun(seed: u64) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, with_room(faults(&world)));
+    let (blocks, others, tls) = (Blocks::plenty(RECORDS), Blocks::plenty(RECORDS), client());
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        let mut session = accept(&world, a, &others).await.expect("a handshake");
+        echo(&mut session).await.expect("server");
+    });
+    lab.spawn("client", async {
+        let mut session = connect(&world, b, &tls, &blocks).await.expect("a handshake");
+        for n in 0..3 {
+            // The server's ticket comes meanwhile, in pieces. Longer than a message may take.
+            assert!(world.timeout(secs(100), session.receive()).await.is_none());
+            others.assert_idle("there, while nothing is said");
+            blocks.assert_idle("here, while nothing is said");
+            converse(&mut session, (seed + n, 200), 1, 1).await.expect("client");
+        }
+        session.close().await.expect("close");
+    });
+    lab.run(secs(400)).assert_done();
+    blocks.assert_idle("at the end");
+}
+
 pub(super) fn tls_a_changed_byte_is_never_heard(seed: u64) {
     let world = World::new(seed);
     let (a, b) = link(&world, faults(&world));
@@ -291,8 +405,8 @@ pub(super) fn tls_a_changed_byte_is_never_heard(seed: u64) {
     };
     let (a, b) = (Troubled { pipe: a, trouble: there }, Troubled { pipe: b, trouble: here });
     let (blocks, tls, heard) = (Blocks::plenty(RECORDS), client(), RefCell::default());
-    // A length that was changed lets an end wait, for as long as it does.
-    const WAITS: Duration = secs(100);
+    // A length that was changed lets an end wait, until its time for a message is over.
+    const WAITS: Duration = secs(50);
     let mut lab = world.tasks();
     lab.spawn("server", async {
         let serving = async {
