@@ -104,6 +104,7 @@ codes! {
     -693 WrongPin "wrong_pin" Peer "the certificate's key is not the pinned one";
     -694 CertificateRequired "certificate_required" Peer "a certificate was required and none was shown";
     -695 CertificateRefused "certificate_refused" Local "the peer does not accept our certificate";
+    /// What is well made but comes out of turn is a `protocol_violation`.
     -696 BadRecord "bad_record" Peer "a record is malformed or cannot be decrypted";
     /// Raised where the bytes ended and nobody had said that they would: they may have been cut.
     -697 Truncated "truncated" Transport "the connection ended without a goodbye";

@@ -501,7 +501,10 @@ fn a_client_that_is_refused_learns_why_even_if_it_talks() {
 #[test]
 fn a_server_that_speaks_something_else_is_no_server() {
     let scene = Scene::new();
-    let cases: [(&[u8], Code); 5] = [
+    let cases: [(&[u8], Code); 7] = [
+        // A Finished before anything else; and what was said by the server of TLS 1.2 that is done.
+        (b"\x16\x03\x03\x00\x24\x14\x00\x00\x20the hash of what was never there", Code::ProtocolViolation),
+        (b"\x17\x03\x03\x00\x01a", Code::ProtocolViolation),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", Code::BadRecord),
         (b"\x16\x03\x03\xff\xffoversized", Code::BadRecord),
         (b"\x15\x03\x03\x00\x02\x02\x28", Code::HandshakeFailed),

@@ -759,6 +759,16 @@ fn what_is_not_tls_is_refused_with_an_alert() {
 }
 
 #[test]
+fn what_is_well_made_and_out_of_turn_breaks_the_protocol() {
+    // A Finished before anything else, as a desktop sees it too; and content.
+    let finished = [&b"\x16\x03\x03\x00\x24\x14\x00\x00\x20"[..], &[7; 32]].concat();
+    for answer in [&finished[..], b"\x17\x03\x03\x00\x11aaaaaaaaaaaaaaaaa"] {
+        let (error, _) = parrot(answer);
+        assert_eq!((error.code(), error.wire()), (Code::ProtocolViolation, 10), "{answer:?}");
+    }
+}
+
+#[test]
 fn an_alert_in_answer_to_the_hello_says_why() {
     let (error, told) = parrot(&[21, 3, 3, 0, 2, 2, 70]);
     assert_eq!((error.code(), error.wire(), error.fault()), (Code::HandshakeFailed, 70, Fault::Peer));

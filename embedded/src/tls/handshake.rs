@@ -126,7 +126,7 @@ fn of_embedded_tls(error: TlsError, encrypted: bool) -> Error {
         TlsError::Unimplemented | TlsError::InvalidHandshake | TlsError::InvalidRecord => {
             (Code::ProtocolViolation, alert::UNEXPECTED_MESSAGE)
         }
-        _ => (Code::ProtocolViolation, alert::DECODE_ERROR),
+        _ => (Code::BadRecord, alert::DECODE_ERROR),
     };
     alert::telling(code, alert)
 }

@@ -20,11 +20,11 @@ pub(super) fn code_of(error: &rustls::Error) -> Error {
             let alert = u8::from(*alert);
             return Error::new(of_alert(alert)).on_wire(alert.into());
         }
-        Tls::InvalidMessage(_)
-        | Tls::DecryptError
-        | Tls::PeerSentOversizedRecord
-        | Tls::InappropriateMessage { .. }
-        | Tls::InappropriateHandshakeMessage { .. } => Code::BadRecord,
+        Tls::InvalidMessage(_) | Tls::DecryptError | Tls::PeerSentOversizedRecord => Code::BadRecord,
+        // What is well made and out of turn.
+        Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
+            Code::ProtocolViolation
+        }
         _ => Code::HandshakeFailed,
     };
     Error::new(code).on_wire(u8::from(sent_for(error)).into())
