@@ -96,20 +96,13 @@ pub(crate) fn of_alert(alert: u8) -> Code {
 /// known better.
 #[cfg(feature = "quic")]
 pub(crate) fn of_sent_alert(alert: u8) -> Code {
-    let found = super::verify::found();
+    // Alerts from 42 to 49 are about certificates (RFC 8446, 6).
+    if let Some(found) = super::verify::found().filter(|_| (42..=49).contains(&alert)) {
+        return found;
+    }
     match AlertDescription::from(alert) {
         AlertDescription::CertificateRequired => Code::CertificateRequired,
-        AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::UnknownCA
-        | AlertDescription::AccessDenied
-            if found.is_some() =>
-        {
-            found.unwrap_or(Code::BadCertificate)
-        }
+        AlertDescription::CertificateRevoked => Code::CertificateRevoked,
         AlertDescription::CertificateExpired => Code::CertificateExpired,
         AlertDescription::UnknownCA => Code::UnknownAuthority,
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => Code::BadCertificate,
