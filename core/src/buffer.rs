@@ -17,7 +17,7 @@ pub trait Storage {
     /// Whether an empty queue gives its bytes back. `false` spares a session one wait per read.
     const LENT: bool;
 
-    /// The most bytes it can ever hold.
+    /// The most bytes it can ever hold: less than 4 GiB, as a queue keeps its places in four bytes each.
     fn limit(&self) -> usize;
 
     /// Tries to hold at least `least` bytes (at most [`limit`](Self::limit)), keeping the content of those
@@ -70,8 +70,8 @@ impl Storage for &mut [u8] {
 #[derive(Debug)]
 pub struct Queue<S> {
     storage: S,
-    head: usize,
-    tail: usize,
+    head: u32,
+    tail: u32,
 }
 
 impl<S: Storage> Queue<S> {
@@ -82,7 +82,7 @@ impl<S: Storage> Queue<S> {
 
     /// Bytes filled.
     pub fn len(&self) -> usize {
-        self.tail - self.head
+        (self.tail - self.head) as usize
     }
 
     /// Whether nothing is filled.
@@ -98,7 +98,7 @@ impl<S: Storage> Queue<S> {
     /// What is filled.
     #[inline]
     pub fn filled(&mut self) -> &mut [u8] {
-        &mut self.storage.bytes()[self.head..self.tail]
+        &mut self.storage.bytes()[self.head as usize..self.tail as usize]
     }
 
     /// The storage back.
@@ -113,7 +113,7 @@ impl<S: Storage> Queue<S> {
     #[inline]
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "more was consumed than was there");
-        self.head += n;
+        self.head += n as u32; // as much is there
         if self.head == self.tail {
             (self.head, self.tail) = (0, 0);
         }
@@ -128,28 +128,33 @@ impl<S: Storage> Queue<S> {
 
     /// Says that `n` bytes of the room are filled now.
     pub fn fill(&mut self, n: usize) {
-        self.tail += n;
-        debug_assert!(self.tail <= self.storage.bytes().len());
+        self.ends_at(self.tail as usize + n);
+    }
+
+    fn ends_at(&mut self, tail: usize) {
+        debug_assert!(tail <= self.storage.bytes().len());
+        self.tail = tail as u32; // storage is smaller than that
     }
 
     /// Takes back everything filled after the queue was `len` long.
     pub fn truncate(&mut self, len: usize) {
         debug_assert!(len <= self.len());
-        self.tail = self.head + len;
+        self.ends_at(self.head as usize + len);
     }
 
     /// Room for at least one byte, after moving the filled bytes to the front and growing if need be.
     /// Ready with an empty room if the storage is at its limit.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
         self.compact();
-        if self.tail == self.storage.bytes().len() {
-            let least = (self.tail + 1).min(self.storage.limit());
+        let tail = self.tail as usize;
+        if tail == self.storage.bytes().len() {
+            let least = (tail + 1).min(self.storage.limit());
             if !self.storage.hold(least) {
                 self.storage.wait(cx);
                 return Poll::Pending;
             }
         }
-        Poll::Ready(&mut self.storage.bytes()[self.tail..])
+        Poll::Ready(&mut self.storage.bytes()[tail..])
     }
 
     /// Whether it can hold no byte more.
@@ -161,14 +166,14 @@ impl<S: Storage> Queue<S> {
     #[inline]
     pub fn make_room(&mut self, least: usize) -> Room {
         let size = self.storage.bytes().len();
-        if size > 0 && size - self.tail >= least {
+        if size > 0 && size - self.tail as usize >= least {
             return Room::Made;
         }
         if size == 0 && !self.storage.hold(least.min(self.storage.limit()).max(1)) {
             return Room::Exhausted;
         }
         self.compact();
-        match self.storage.bytes().len() - self.tail >= least {
+        match self.storage.bytes().len() - self.tail as usize >= least {
             true => Room::Made,
             false => Room::Short,
         }
@@ -195,20 +200,24 @@ impl<S: Storage> Queue<S> {
 
     /// The room behind what is filled; [`fill`](Self::fill) says how much of it was used.
     pub fn room(&mut self) -> &mut [u8] {
-        &mut self.storage.bytes()[self.tail..]
+        &mut self.storage.bytes()[self.tail as usize..]
     }
 
-    /// A writer into the room there is.
+    /// Has something written into the room there is.
     #[inline]
-    pub fn outbox(&mut self) -> Outbox<'_> {
-        Outbox { bytes: self.storage.bytes(), tail: &mut self.tail, lacking: 0 }
+    pub fn write<T>(&mut self, write: impl FnOnce(&mut Outbox<'_>) -> T) -> T {
+        let mut tail = self.tail as usize;
+        let written = write(&mut Outbox::new(self.storage.bytes(), &mut tail));
+        self.ends_at(tail);
+        written
     }
 
     /// Moves the filled bytes to the front. Whether that made room.
     pub fn compact(&mut self) -> bool {
         let moved = self.head > 0;
         if moved {
-            self.storage.bytes().copy_within(self.head..self.tail, 0);
+            let filled = self.head as usize..self.tail as usize;
+            self.storage.bytes().copy_within(filled, 0);
             (self.head, self.tail) = (0, self.tail - self.head);
         }
         moved
@@ -234,9 +243,9 @@ pub enum Room {
 /// ```
 pub(crate) struct Inbox<S> {
     queue: Queue<S>,
-    held: usize,
+    held: u32,
     /// Bytes behind those that are held, given up already. None if none are held.
-    gap: usize,
+    gap: u32,
 }
 
 impl<S: Storage> Inbox<S> {
@@ -261,20 +270,26 @@ impl<S: Storage> Inbox<S> {
     /// What is held, and what lies behind.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (held, rest) = self.queue.filled().split_at_mut(self.held);
-        (held, &mut rest[self.gap..])
+        let (held, rest) = self.queue.filled().split_at_mut(self.held as usize);
+        (held, &mut rest[self.gap as usize..])
     }
 
     /// Whether nothing is filled.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.len() == self.held + self.gap
+        self.queue.len() == self.given_up()
     }
 
     #[inline]
     pub(crate) fn filled(&mut self) -> &mut [u8] {
-        let start = self.held + self.gap;
+        let start = self.given_up();
         &mut self.queue.filled()[start..]
+    }
+
+    /// Bytes before those that are filled.
+    #[inline]
+    fn given_up(&self) -> usize {
+        (self.held + self.gap) as usize
     }
 
     /// Gives up the first `n` filled bytes.
@@ -282,9 +297,9 @@ impl<S: Storage> Inbox<S> {
     pub(crate) fn consume(&mut self, n: usize) {
         match self.held {
             0 => self.queue.consume(n),
-            held => {
-                assert!(held + self.gap + n <= self.queue.len(), "more was consumed than was there");
-                self.gap += n;
+            _ => {
+                assert!(self.given_up() + n <= self.queue.len(), "more was consumed than was there");
+                self.gap += n as u32;
             }
         }
     }
@@ -293,28 +308,29 @@ impl<S: Storage> Inbox<S> {
     #[inline]
     pub(crate) fn keep(&mut self, part: core::ops::Range<usize>, n: usize) {
         assert!(part.start <= part.end && part.end <= n, "the event is shorter than that");
-        let (start, len) = (self.held + self.gap, part.len());
-        if self.gap + part.start > 0 {
-            self.queue.filled().copy_within(start + part.start..start + part.end, self.held);
+        let (start, held, len) = (self.given_up(), self.held as usize, part.len());
+        if start + part.start > held {
+            self.queue.filled().copy_within(start + part.start..start + part.end, held);
         }
-        self.held += len;
+        self.held += len as u32; // as many are in the queue
         match self.held {
             0 => self.queue.consume(n),
-            _ => self.gap += n - len,
+            _ => self.gap += (n - len) as u32,
         }
     }
 
     /// Nothing is held any more.
     #[inline]
     pub(crate) fn let_go(&mut self) {
-        let gone = core::mem::take(&mut self.held) + core::mem::take(&mut self.gap);
+        let gone = self.given_up();
+        (self.held, self.gap) = (0, 0);
         self.queue.consume(gone);
     }
 
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
         let (held, gap) = (self.held, core::mem::take(&mut self.gap));
         if gap > 0 {
-            self.queue.filled().copy_within(held + gap.., held);
+            self.queue.filled().copy_within((held + gap) as usize.., held as usize);
             self.queue.tail -= gap;
         }
         self.queue.poll_room(cx)

@@ -16,6 +16,7 @@ pub struct Heap {
 impl Heap {
     /// Storage of `first` bytes to begin with, and `limit` at most.
     pub fn new(first: usize, limit: usize) -> Self {
+        let limit = limit.min(u32::MAX as usize); // of a queue
         Self { bytes: Box::default(), first: first.min(limit), limit }
     }
 }

@@ -23,6 +23,9 @@ const MARGIN: usize = 16;
 /// Most bytes that a queue holds beside its longest message: what frames it, and a control frame before its end.
 pub(crate) const FRAMING: usize = 192;
 
+/// Longest queue.
+const QUEUE_MAX: usize = u32::MAX as usize;
+
 /// Free bytes that are kept in each class rather than given back to the system.
 const KEPT: usize = 4 * 1024 * 1024;
 
@@ -53,7 +56,7 @@ impl Pool {
     /// Blocks of up to `largest` bytes, together at most `cap`, but at least four of the largest. One lender is for
     /// reading, one for writing.
     pub(crate) fn lenders(largest: usize, cap: usize) -> (Rc<Lender>, Rc<Lender>) {
-        let largest = largest.max(BLOCK);
+        let largest = largest.clamp(BLOCK, QUEUE_MAX);
         let sizes = std::iter::successors(Some(BLOCK), |size| {
             (size + MARGIN).checked_mul(4).map(|size| size - MARGIN)
         });
@@ -216,6 +219,12 @@ mod tests {
         assert!(!lent.hold(400_001));
         drop(lent);
         assert_eq!(lender.pool.lent.get(), 0);
+    }
+
+    #[test]
+    fn no_queue_is_longer_than_its_places_can_tell() {
+        let (lender, _) = Pool::lenders(usize::MAX, 0);
+        assert_eq!(lender.lend().limit(), u32::MAX as usize);
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         loop {
             match self.tx.make_room(C::GOODBYE_MAX) {
                 Room::Made => {
-                    self.codec.close(reason, &mut self.tx.outbox());
+                    self.tx.write(|out| self.codec.close(reason, out));
                     return Poll::Ready(());
                 }
                 Room::Exhausted => {

@@ -155,7 +155,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             match self.tx.make_room(C::REPLY_MAX) {
                 Room::Made => {
                     let before = self.tx.len();
-                    match self.codec.decode(rx.filled(), &mut self.tx.outbox()) {
+                    match self.tx.write(|out| self.codec.decode(rx.filled(), out)) {
                         Err(error) if error == Code::BufferFull && before > 0 => self.tx.truncate(before),
                         step => return Poll::Ready(Ok(step)),
                     }

@@ -20,8 +20,8 @@ mod sender;
 mod stats;
 mod timing;
 
-use core::future::poll_fn;
-use core::task::{Context, Poll};
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll, ready};
 
 pub use ending::CloseReason;
 pub use link::{Link, LinkParts, Outlet};
@@ -55,7 +55,7 @@ const SHORT_WAYS: bool = cfg!(target_pointer_width = "64");
 pub struct Session<P: Platform, C> {
     rx: Inbox<P::Storage>,
     /// Bytes of the event last lent out, behind what is held; given up by the next call.
-    lent: usize,
+    lent: u32,
     sender: Sender<P, C>,
 }
 
@@ -88,7 +88,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// then, if one could be.
     pub async fn receive(&mut self) -> Result<Option<(C::Event<'_>, &mut Sender<P, C>)>> {
         let Some(found) = self.find().await? else { return Ok(None) };
-        match C::view(found, &self.rx.filled()[..self.lent]) {
+        match C::view(found, &self.rx.filled()[..self.lent as usize]) {
             Ok(event) => Ok(Some((event, &mut self.sender))),
             Err(error) => {
                 self.sender.fail(error);
@@ -110,14 +110,14 @@ impl<P: Platform, C: Codec> Session<P, C> {
 
     /// The bytes of the event last received or found.
     pub fn unit(&mut self) -> &mut [u8] {
-        &mut self.rx.filled()[..self.lent]
+        &mut self.rx.filled()[..self.lent as usize]
     }
 
     /// Keeps the event last received until it is [let go](Self::let_go): a request's head while its body streams.
     /// What comes later comes behind it, and must fit the rest of the queue piece by piece; a queue that can grow
     /// does.
     pub fn hold(&mut self) {
-        self.keep(0..self.lent);
+        self.keep(0..self.lent as usize);
     }
 
     /// Keeps a part of the event last received, joined to what is held already: a body gathers in one piece.
@@ -126,7 +126,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// If the event has no such part.
     #[inline]
     pub fn keep(&mut self, part: core::ops::Range<usize>) {
-        self.rx.keep(part, core::mem::take(&mut self.lent));
+        self.rx.keep(part, core::mem::take(&mut self.lent) as usize);
     }
 
     /// The bytes that are held.
@@ -216,15 +216,15 @@ impl<P: Platform, C: Codec> Session<P, C> {
     ///
     /// # Errors
     /// If what was queued could not be delivered, or the session had failed before.
-    pub async fn close(&mut self) -> Result<()> {
-        self.let_go();
-        self.sender.close();
-        poll_fn(|cx| self.sender.poll_end(&mut self.rx, cx)).await;
-        self.rx.clear();
-        match self.reason().and_then(CloseReason::error) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+    pub fn close(&mut self) -> impl Future<Output = Result<()>> {
+        // Not an async fn, which would keep its argument twice.
+        poll_fn(|cx| {
+            self.let_go();
+            self.sender.close();
+            ready!(self.sender.poll_end(&mut self.rx, cx));
+            self.rx.clear();
+            Poll::Ready(self.reason().and_then(CloseReason::error).map_or(Ok(()), Err))
+        })
     }
 
     /// Ends the session at once. Unless all had been said already, the connection is cut, and the peer sees
@@ -245,7 +245,7 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// What is held, the event last found, and the sending half: three things that do not overlap.
     pub fn halves(&mut self) -> (&mut [u8], &mut [u8], &mut Sender<P, C>) {
         let (held, rest) = self.rx.parts();
-        (held, &mut rest[..self.lent], &mut self.sender)
+        (held, &mut rest[..self.lent as usize], &mut self.sender)
     }
 
     /// The sending half, outside an event.
@@ -302,20 +302,20 @@ impl<P: Platform, C: Codec> Session<P, C> {
             return None;
         }
         let (n, found) = self.sender.event_already(&mut self.rx)?;
-        self.lent = n;
+        self.lent = n as u32; // as many are in the queue
         Some(found)
     }
 
     #[inline]
     fn give_up(&mut self) {
-        self.rx.consume(core::mem::take(&mut self.lent));
+        self.rx.consume(core::mem::take(&mut self.lent) as usize);
     }
 
     fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Found>>> {
         self.give_up();
         self.sender.poll_event(&mut self.rx, cx).map_ok(|event| {
             event.map(|(n, found)| {
-                self.lent = n;
+                self.lent = n as u32; // as many are in the queue
                 found
             })
         })

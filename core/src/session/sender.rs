@@ -308,17 +308,15 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             return false;
         }
         let before = self.tx.len();
-        let mut out = self.tx.outbox();
-        match self.codec.encode(message, &mut out) {
-            Ok(body) if body.len() < LARGE && out.put(body).is_ok() => {
-                self.queued(message);
-                true
-            }
-            _ => {
-                self.tx.truncate(before);
-                false
-            }
+        let is_queued = self.tx.write(|out| match self.codec.encode(message, out) {
+            Ok(body) => body.len() < LARGE && out.put(body).is_ok(),
+            Err(_) => false,
+        });
+        match is_queued {
+            true => self.queued(message),
+            false => self.tx.truncate(before),
         }
+        is_queued
     }
 
     /// Queues `message`. One that does not fit the empty queue goes out directly behind its beginning; without a context
@@ -338,8 +336,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             return Ok(Some(Left::Exhausted(1)));
         }
         loop {
-            let mut out = self.tx.outbox();
-            match self.codec.encode(message, &mut out) {
+            let (encoded, lacking) = self.tx.write(|out| (self.codec.encode(message, out), out.lacking()));
+            match encoded {
                 Ok(body) => {
                     if let Some(cx) = &mut cx
                         && body.len() >= LARGE
@@ -347,7 +345,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     {
                         return self.write_large(message, before, body, cx);
                     }
-                    if out.put(body).is_ok() {
+                    if self.tx.write(|out| out.put(body)).is_ok() {
                         self.queued(message);
                         return Ok(None);
                     }
@@ -369,7 +367,6 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
                 Err(_) => {
                     if before == 0 {
-                        let lacking = out.lacking();
                         let least = self.tx.size() + lacking;
                         match self.grow_empty(least)? {
                             None => continue,
@@ -409,7 +406,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         self.tx.consume(n.min(queued));
         let rest = &body[n.saturating_sub(queued)..];
         self.tx.compact();
-        if self.tx.outbox().put(rest).is_ok() {
+        if self.tx.write(|out| out.put(rest)).is_ok() {
             self.queued(message);
             return Ok(None);
         }
@@ -422,9 +419,10 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Queues as much as fits of `body`, whose message does not fit the empty queue: it leaves with the head, in one write.
     fn tear<'m>(&mut self, message: C::Message<'m>, body: &'m [u8]) -> Result<Option<Left<'m>>> {
-        let mut out = self.tx.outbox();
-        let (first, rest) = body.split_at(out.room());
-        out.put(first)?;
+        let rest = self.tx.write(|out| {
+            let (first, rest) = body.split_at(out.room());
+            out.put(first).map(|()| rest)
+        })?;
         self.state = State::Torn;
         self.queued(message);
         Ok(Some(Left::Direct(rest)))
@@ -577,7 +575,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 self.timing.kept_alive(now);
                 // Without room much is on its way already, and the write-stall time-out watches that.
                 if self.tx.make_room(C::GOODBYE_MAX) == Room::Made {
-                    self.codec.keep_alive(now, &mut self.tx.outbox());
+                    self.tx.write(|out| self.codec.keep_alive(now, out));
                 }
             }
         }

@@ -80,8 +80,8 @@ pub(super) struct Timing {
     stalled_since: Instant,
     /// No storage was to be had since then; `NEVER` if there was.
     starved_since: Instant,
-    /// The moment last found to have passed.
-    overdue: Instant,
+    /// The moment last found to have passed: its low 32 bits.
+    overdue: u32,
 }
 
 /// What a wait is for, and so what can end it.
@@ -118,7 +118,7 @@ impl Timing {
             unit_since: Instant::NEVER,
             stalled_since: Instant::NEVER,
             starved_since: Instant::NEVER,
-            overdue: Instant::NEVER,
+            overdue: Instant::NEVER.as_micros() as u32,
         }
     }
 
@@ -241,6 +241,7 @@ impl Timing {
 
     /// Whether `at` is found to have passed for the first time.
     pub(super) fn first_time(&mut self, at: Instant) -> bool {
+        let at = at.as_micros() as u32;
         core::mem::replace(&mut self.overdue, at) != at
     }
 
