@@ -10,7 +10,7 @@ use super::head::{HeadLimits, ResponseHead};
 use super::method::Method;
 use super::octets;
 use super::scan::Scan;
-use super::state::{Exchange, Outgoing, Reading, Writing};
+use super::state::{Exchange, Outgoing, Owed, Reading, Writing};
 use super::target;
 use super::to_fields::{FieldWriter, ToFields, put_decimal, put_field};
 use super::write::{Content, fill, put_chunk, put_last_chunk};
@@ -348,9 +348,10 @@ impl Codec for Http1Client {
     fn accepted(&mut self, message: Message<'_>) {
         let (request, streaming) = match message {
             Message::Whole(request, _) => (request, None),
-            Message::Head(request, length) => {
-                (request, Some(length.map_or(Outgoing::Chunked, Outgoing::Length)))
-            }
+            Message::Head(request, length) => (
+                request,
+                Some(length.map_or(Outgoing::Chunked, |length| Outgoing::Length(Owed::new(length)))),
+            ),
             Message::Piece(piece) => {
                 self.crlf_due = self.crlf_next;
                 return self.exchange.wrote_piece(piece.len());

@@ -10,7 +10,7 @@ use super::framing::Framing;
 use super::head::{HeadLimits, RequestHead, Version};
 use super::method::Method;
 use super::scan::Scan;
-use super::state::{Exchange, Outgoing, Reading, Writing, misuse};
+use super::state::{Exchange, Outgoing, Owed, Reading, Writing, misuse};
 use super::status::reason;
 use super::to_fields::{FieldWriter, ToFields, check_value, put_number};
 use super::write::{Content, fill, put_chunk, put_last_chunk};
@@ -432,7 +432,7 @@ impl Http1 {
     fn framing(&self, status: u16, length: Option<u64>) -> Outgoing {
         match (length, self.request.version) {
             _ if self.request.method == Method::Head || !has_content(status) => Outgoing::Nothing,
-            (Some(length), _) => Outgoing::Length(length),
+            (Some(length), _) => Outgoing::Length(Owed::new(length)),
             (None, Version::Http11) => Outgoing::Chunked,
             (None, Version::Http10) => Outgoing::UntilClose,
         }

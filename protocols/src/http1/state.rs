@@ -49,12 +49,26 @@ pub(super) enum Writing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outgoing {
     /// So many bytes are still owed.
-    Length(u64),
+    Length(Owed),
     Chunked,
     /// The end of the connection is the end of the body.
     UntilClose,
     /// Whatever is said is not sent: an answer to HEAD.
     Nothing,
+}
+
+/// A number of bytes. It need not be aligned: connections keep it while they are idle, and what lies around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owed([u8; 8]);
+
+impl Owed {
+    pub(super) const fn new(bytes: u64) -> Self {
+        Self(bytes.to_ne_bytes())
+    }
+
+    const fn bytes(self) -> u64 {
+        u64::from_ne_bytes(self.0)
+    }
 }
 
 /// One direction's state beside the other's.
@@ -114,7 +128,7 @@ impl Exchange {
     /// Some bytes of a streamed body were written.
     pub(super) fn wrote_piece(&mut self, n: usize) {
         if let Writing::Streaming(Outgoing::Length(left)) = &mut self.writing {
-            *left -= (n as u64).min(*left);
+            *left = Owed::new(left.bytes().saturating_sub(n as u64));
         }
     }
 
@@ -131,7 +145,7 @@ impl Exchange {
     /// Whether a piece of `n` bytes may be written now.
     pub(super) fn may_write(&self, n: usize) -> Result<Outgoing> {
         match self.writing {
-            Writing::Streaming(Outgoing::Length(left)) if (n as u64) > left => Err(misuse()),
+            Writing::Streaming(Outgoing::Length(left)) if (n as u64) > left.bytes() => Err(misuse()),
             Writing::Streaming(outgoing) => Ok(outgoing),
             _ => Err(misuse()),
         }
@@ -140,7 +154,7 @@ impl Exchange {
     /// Whether a streamed body may end now.
     pub(super) fn may_end(&self) -> Result<Outgoing> {
         match self.may_write(0)? {
-            Outgoing::Length(1..) => Err(misuse()),
+            Outgoing::Length(left) if left.bytes() > 0 => Err(misuse()),
             outgoing => Ok(outgoing),
         }
     }
