@@ -93,18 +93,18 @@ pub(crate) struct Timer<W: AsRef<Timers>> {
     worker: Rc<W>,
     number: u64,
     /// When it is in the map for; `NEVER` if it is not.
-    armed: Instant,
+    armed: Cell<Instant>,
     /// Whom it wakes: only compared, never followed.
-    waker: *const (),
+    waker: Cell<*const ()>,
 }
 
 impl<W: AsRef<Timers>> Timer<W> {
     pub(crate) fn new(worker: Rc<W>) -> Self {
         let number = (*worker).as_ref().number();
-        Self { worker, number, armed: Instant::NEVER, waker: std::ptr::null() }
+        Self { worker, number, armed: Cell::new(Instant::NEVER), waker: Cell::new(std::ptr::null()) }
     }
 
-    pub(crate) fn worker(&self) -> &W {
+    pub(crate) fn worker(&self) -> &Rc<W> {
         &self.worker
     }
 
@@ -121,9 +121,10 @@ impl<W: AsRef<Timers>> Timer<W> {
         self.timers().recently()
     }
 
-    pub(crate) fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_until(&self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let reached = self.timers().reached.get();
-        if self.armed <= at && self.armed > reached && self.waker == cx.waker().data() {
+        let armed = self.armed.get();
+        if armed <= at && armed > reached && self.waker.get() == cx.waker().data() {
             return Poll::Pending;
         }
         if at <= reached || at <= self.timers().now() {
@@ -132,19 +133,20 @@ impl<W: AsRef<Timers>> Timer<W> {
         // A century is never, and later than that tokio's instants overflow.
         const CENTURY: Instant = Instant::from_micros(100 * 365 * 86_400 * 1_000_000);
         self.disarm();
-        (self.armed, self.waker) = (at.min(CENTURY), cx.waker().data());
-        let timers = self.timers();
-        timers.waiting.borrow_mut().insert((self.armed, self.number), cx.waker().clone());
-        if self.armed < timers.alarm.get() {
+        let (at, timers) = (at.min(CENTURY), self.timers());
+        self.armed.set(at);
+        self.waker.set(cx.waker().data());
+        timers.waiting.borrow_mut().insert((at, self.number), cx.waker().clone());
+        if at < timers.alarm.get() {
             timers.sooner.notify_one();
         }
         Poll::Pending
     }
 
-    fn disarm(&mut self) {
-        if self.armed != Instant::NEVER {
-            self.timers().waiting.borrow_mut().remove(&(self.armed, self.number));
-            self.armed = Instant::NEVER;
+    fn disarm(&self) {
+        let armed = self.armed.replace(Instant::NEVER);
+        if armed != Instant::NEVER {
+            self.timers().waiting.borrow_mut().remove(&(armed, self.number));
         }
     }
 }
@@ -178,7 +180,7 @@ mod tests {
         });
     }
 
-    async fn until(timer: &mut Timer<Timers>, seconds: u64) {
+    async fn until(timer: &Timer<Timers>, seconds: u64) {
         let at = Instant::from_micros(seconds * 1_000_000);
         poll_fn(|cx| timer.poll_until(at, cx)).await;
         assert!((at..at + Duration::from_millis(3)).contains(&timer.now()), "{at:?} {:?}", timer.now());
@@ -187,8 +189,8 @@ mod tests {
     #[test]
     fn timers_fire_in_order_and_leave_nothing() {
         run(|timers| async move {
-            let mut wakers = std::array::from_fn(|_| Timer::new(timers.clone()));
-            let [a, b, c] = &mut wakers;
+            let wakers = std::array::from_fn(|_| Timer::new(timers.clone()));
+            let [a, b, c] = &wakers;
             tokio::join!(until(a, 3), until(b, 1), until(c, 2));
             tokio::join!(until(a, 3), until(b, 4));
             drop(wakers);
@@ -199,14 +201,14 @@ mod tests {
     #[test]
     fn a_timer_set_earlier_fires_earlier_and_one_set_later_fires_later() {
         run(|timers| async move {
-            let mut timer = Timer::new(timers.clone());
+            let timer = Timer::new(timers.clone());
             let later = Instant::from_micros(60_000_000);
             for seconds in [5, 1, 9] {
                 let mut cx = Context::from_waker(Waker::noop());
                 let base = timer.now();
                 assert!(timer.poll_until(later, &mut cx).is_pending());
                 assert_eq!(timers.waiting.borrow().len(), 1);
-                until(&mut timer, base.as_micros() / 1_000_000 + seconds).await;
+                until(&timer, base.as_micros() / 1_000_000 + seconds).await;
             }
         });
     }
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_due_after_the_alarm_leaves_it_alone_and_is_woken_all_the_same() {
         run(|timers| async move {
-            let (mut first, mut second) = (Timer::new(timers.clone()), Timer::new(timers.clone()));
+            let (first, second) = (Timer::new(timers.clone()), Timer::new(timers.clone()));
             let (sooner, later) = (Instant::from_micros(1_000_000), Instant::from_micros(5_000_000));
             let mut cx = Context::from_waker(Waker::noop());
             // However the two tasks take turns.
@@ -228,7 +230,7 @@ mod tests {
             first.disarm();
             assert!(second.poll_until(later, &mut cx).is_pending());
             assert_eq!(alarm().await, sooner);
-            until(&mut second, 5).await;
+            until(&second, 5).await;
             assert_eq!(timers.alarm.get(), Instant::NEVER);
         });
     }
@@ -236,10 +238,10 @@ mod tests {
     #[test]
     fn another_waker_takes_the_timer_over() {
         run(|timers| async move {
-            let mut timer = Timer::new(timers.clone());
+            let timer = Timer::new(timers.clone());
             let at = Instant::from_micros(1_000_000);
             assert!(timer.poll_until(at, &mut Context::from_waker(Waker::noop())).is_pending());
-            until(&mut timer, 1).await;
+            until(&timer, 1).await;
         });
     }
 }

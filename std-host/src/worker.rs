@@ -8,6 +8,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+#[cfg(feature = "tls")]
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,23 +50,23 @@ pub type ServerSession<C> = Session<ServerPlatform, C>;
 
 /// The worker's clock, which also knows whether the worker stops.
 pub struct WorkerClock {
-    timer: Timer<Local>,
+    guest: Rc<Guest>,
 }
 
 impl Clock for WorkerClock {
     fn now(&self) -> Instant {
-        self.timer.now()
+        self.guest.timer.now()
     }
     #[inline]
     fn recently(&self) -> Instant {
-        self.timer.recently()
+        self.guest.timer.recently()
     }
     #[inline]
     fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer.poll_until(at, cx)
+        self.guest.timer.poll_until(at, cx)
     }
     fn stopping(&self) -> bool {
-        self.timer.worker().stopping.get()
+        self.guest.local().stopping.get()
     }
 }
 
@@ -166,10 +168,6 @@ impl AsRef<Timers> for Local {
 }
 
 impl Local {
-    fn clock(self: &Rc<Self>) -> WorkerClock {
-        WorkerClock { timer: Timer::new(self.clone()) }
-    }
-
     async fn all_left(&self) {
         while self.present.get() > 0 {
             self.left.notified().await;
@@ -177,37 +175,46 @@ impl Local {
     }
 }
 
-/// A task of the worker: counted, with a seat on the roster, and with its address's ticket if it is a session.
+/// A task of the worker: counted, with a seat on the roster and a timer, and with its address's ticket if it is a
+/// session. On the heap, as an allocator has room for as much beside each task, whose size goes in steps of 128 bytes.
 struct Guest {
-    local: Rc<Local>,
+    timer: Timer<Local>,
     seat: Seat,
-    sits: bool,
+    sits: Cell<bool>,
 }
 
 impl Guest {
-    fn new(local: &Rc<Local>, address: Option<IpAddr>) -> Self {
+    fn new(local: &Rc<Local>, address: Option<IpAddr>) -> Rc<Self> {
         local.present.set(local.present.get() + 1);
-        Self { local: local.clone(), seat: local.roster.take(address), sits: false }
+        let (timer, seat) = (Timer::new(local.clone()), local.roster.take(address));
+        Rc::new(Self { timer, seat, sits: Cell::new(false) })
+    }
+
+    fn local(&self) -> &Rc<Local> {
+        self.timer.worker()
+    }
+
+    fn clock(self: &Rc<Self>) -> WorkerClock {
+        WorkerClock { guest: self.clone() }
     }
 
     /// Sits down: from now on the worker wakes the task when it stops.
-    fn sit(&mut self, waker: &Waker) {
-        if !self.sits {
-            self.local.roster.sit(self.seat, waker);
-            self.sits = true;
+    fn sit(&self, waker: &Waker) {
+        if !self.sits.replace(true) {
+            self.local().roster.sit(self.seat, waker);
         }
     }
 
     /// Another task will sit in its place.
     #[cfg(feature = "tls")]
-    fn stand_up(&mut self) {
-        self.sits = false;
+    fn stand_up(&self) {
+        self.sits.set(false);
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let local = &self.local;
+        let local = self.local();
         if let Some(address) = local.roster.leave(self.seat) {
             local.admission.leave(address);
         }
@@ -369,7 +376,7 @@ where
         match self.local.admission.admit(peer.ip()) {
             Ok(()) => {
                 let guest = Guest::new(&self.local, Some(peer.ip()));
-                if let Some(session) = self.session(Tcp::new(stream), self.options) {
+                if let Some(session) = self.session(Tcp::new(stream), &guest, self.options) {
                     spawn_local(serve(self.clone(), session, guest));
                 }
             }
@@ -392,35 +399,34 @@ where
         if let Err(code) = local.admission.admit(peer.ip()) {
             return tracing::debug!(code = code.name(), %peer, "refused");
         }
-        let mut guest = Guest::new(local, Some(peer.ip()));
+        let guest = Guest::new(local, Some(peer.ip()));
         let (host, tls, shaking) = (self.clone(), tls.clone(), Shaking::new(local));
         spawn_local(async move {
             let storage = (host.local.reading.lend(), host.local.writing.lend());
             let mut handshake = pin!(tls.accept_untimed(Tcp::new(stream), storage));
             // A timer of tokio's would have the runtime woken for each.
-            let mut clock = host.local.clock();
-            let late = clock.now() + tls.handshake_timeout();
+            let late = guest.timer.now() + tls.handshake_timeout();
             let done = poll_fn(|cx| {
                 guest.sit(cx.waker());
-                if guest.local.stopping.get() {
+                if guest.local().stopping.get() {
                     return Poll::Ready(None);
                 }
                 if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
                     return Poll::Ready(Some(done));
                 }
-                clock.poll_until(late, cx).map(|()| Some(Err(HandshakeError::late())))
+                guest.timer.poll_until(late, cx).map(|()| Some(Err(HandshakeError::late())))
             });
             match done.await {
                 Some(Ok(secured)) => {
                     drop(shaking);
                     // A task of its own wakes this one no more.
                     guest.stand_up();
-                    if let Some(session) = host.session(secured, host.options) {
+                    if let Some(session) = host.session(secured, &guest, host.options) {
                         spawn_local(serve(host, session, guest));
                     }
                 }
                 Some(Err(error)) => {
-                    guest.local.admission.handshakes_failed.fetch_add(1, Relaxed);
+                    guest.local().admission.handshakes_failed.fetch_add(1, Relaxed);
                     tracing::debug!(%error, code = error.error().code().name(), %peer, "handshake failed");
                 }
                 None => {}
@@ -429,10 +435,15 @@ where
     }
 
     /// A session, unless making the codec panics: that must not end the task that accepts.
-    fn session(&self, stream: impl Into<Stream<Lent>>, options: Options) -> Option<ServerSession<C>> {
+    fn session(
+        &self,
+        stream: impl Into<Stream<Lent>>,
+        guest: &Rc<Guest>,
+        options: Options,
+    ) -> Option<ServerSession<C>> {
         let (local, stream) = (&self.local, stream.into());
         let queues = (local.reading.lend(), local.writing.lend());
-        let open = || Session::open(stream, (self.codec)(), queues, local.clock(), options);
+        let open = || Session::open(stream, (self.codec)(), queues, guest.clock(), options);
         catch_unwind(AssertUnwindSafe(open)).ok()
     }
 
@@ -445,9 +456,9 @@ where
         }
         let timeouts = Timeouts { closing: REFUSAL, ..self.options.timeouts };
         let options = Options { timeouts, ..self.options };
-        let Some(mut session) = self.session(stream, options) else { return };
-        let refusing = Refusing::new(&local);
         let guest = Guest::new(&local, None);
+        let Some(mut session) = self.session(stream, &guest, options) else { return };
+        let refusing = Refusing::new(&local);
         spawn_local(async move {
             let _guards = (guest, refusing);
             session.fail(code.into());
@@ -457,47 +468,66 @@ where
 }
 
 /// Runs one session to its end.
-#[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
 fn serve<C, N, A>(
     host: Rc<Host<N, A>>,
-    mut session: ServerSession<C>,
-    mut guest: Guest,
+    session: ServerSession<C>,
+    guest: Rc<Guest>,
 ) -> impl Future<Output = ()>
 where
     C: Codec + 'static,
     N: Fn() -> C + 'static,
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
-    async move {
-        let result = {
-            let mut run = pin!(async {
-                let result = (host.app)(&mut session).await;
-                result.and(session.close().await)
-            });
-            poll_fn(|cx| {
-                guest.sit(cx.waker());
-                match guest.local.aborting.get() {
-                    true => Poll::Ready(None),
-                    false => run.as_mut().poll(cx).map(Some),
-                }
-            })
-            .await
-        };
-        let local = &guest.local;
-        let mut tally = local.tally.get();
-        match result {
-            None => match session.abort(Code::ShuttingDown.into()) {
+    let mut served = Served { session, host };
+    let session = async move {
+        let result = (served.host.app)(&mut served.session).await;
+        let closed = served.session.close().await;
+        if let Err(error) = result.and(closed) {
+            tracing::debug!(%error, peer = ?served.session.peer(), "session failed");
+        }
+    };
+    Attended { guest, session }
+}
+
+pin_project_lite::pin_project! {
+    /// What runs a session, until the worker cuts it.
+    struct Attended<F> {
+        guest: Rc<Guest>,
+        #[pin]
+        session: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Attended<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        this.guest.sit(cx.waker());
+        match this.guest.local().aborting.get() {
+            true => Poll::Ready(()),
+            false => this.session.poll(cx),
+        }
+    }
+}
+
+/// A session that is served. How it ended is told when it is dropped, which cuts it if it has not.
+struct Served<C: Codec, N, A> {
+    session: ServerSession<C>,
+    host: Rc<Host<N, A>>,
+}
+
+impl<C: Codec, N, A> Drop for Served<C, N, A> {
+    fn drop(&mut self) {
+        let local = &self.host.local;
+        if local.stopping.get() {
+            let mut tally = local.tally.get();
+            match self.session.abort(Code::ShuttingDown.into()) {
                 true => tally.aborted += 1,
                 false => tally.drained += 1,
-            },
-            Some(result) => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, peer = ?session.peer(), "session failed");
-                }
-                tally.drained += usize::from(local.stopping.get());
             }
+            local.tally.set(tally);
         }
-        local.tally.set(tally);
     }
 }
 
@@ -549,7 +579,7 @@ struct Incoming {
     listener: Option<TcpListener>,
     /// Then those who still wait in the backlog are taken from here, whatever the reactor knows of them.
     rest: Option<StdListener>,
-    guest: Guest,
+    guest: Rc<Guest>,
     pause: Duration,
 }
 
@@ -567,7 +597,9 @@ impl Incoming {
             let accepted = poll_fn(|cx| {
                 self.guest.sit(cx.waker());
                 match &self.listener {
-                    Some(listener) if !self.guest.local.stopping.get() => listener.poll_accept(cx).map(Some),
+                    Some(listener) if !self.guest.local().stopping.get() => {
+                        listener.poll_accept(cx).map(Some)
+                    }
                     _ => Poll::Ready(None),
                 }
             });
@@ -580,7 +612,7 @@ impl Incoming {
                 Err(error) if is_the_connections(&error) => {}
                 Err(error) => {
                     // Out of file descriptors or memory: connections wait in the backlog meanwhile.
-                    let local = &self.guest.local;
+                    let local = self.guest.local();
                     if local.stopping.get() {
                         return None;
                     }

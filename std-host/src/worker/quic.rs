@@ -33,8 +33,9 @@ where
         let ids = route.ids();
         config.cid_generator(move || Box::new(ids.clone()));
         let socket = route.on(Udp::new(socket)?);
-        let (endpoint, driver) = Endpoint::with(socket, Some(server), self.local.clock(), config, counts);
-        spawn_local(drive(driver, Guest::new(&self.local, None)));
+        let guest = Guest::new(&self.local, None);
+        let (endpoint, driver) = Endpoint::with(socket, Some(server), guest.clock(), config, counts);
+        spawn_local(drive(driver, guest));
         spawn_local(accept(endpoint, self.clone()));
         Ok(())
     }
@@ -49,14 +50,14 @@ where
         let guest = Guest::new(&self.local, Some(peer.ip()));
         // The connection asks whether the peer lives; its streams need not.
         let timeouts = Timeouts { keep_alive: Duration::MAX, ..self.options.timeouts };
-        if let Some(session) = self.session(stream, Options { timeouts, ..self.options }) {
+        if let Some(session) = self.session(stream, &guest, Options { timeouts, ..self.options }) {
             spawn_local(serve(self.clone(), session, guest));
         }
     }
 }
 
 /// Until the worker has ended and all connections are closed.
-async fn drive(driver: Driver<Routed<Udp>, super::WorkerClock>, guest: Guest) {
+async fn drive(driver: Driver<Routed<Udp>, super::WorkerClock>, guest: Rc<Guest>) {
     let _guest = guest;
     if let Err(error) = driver.run().await {
         tracing::warn!(%error, "a socket of QUIC failed");
@@ -70,13 +71,13 @@ where
     N: Fn() -> C + 'static,
     A: AsyncFn(&mut ServerSession<C>) -> Result<()> + 'static,
 {
-    let mut guest = Guest::new(&host.local, None);
+    let guest = Guest::new(&host.local, None);
     loop {
         let connection = {
             let mut accepting = std::pin::pin!(endpoint.accept());
             poll_fn(|cx| {
                 guest.sit(cx.waker());
-                match guest.local.stopping.get() {
+                match guest.local().stopping.get() {
                     true => Poll::Ready(None),
                     false => accepting.as_mut().poll(cx),
                 }
@@ -91,7 +92,7 @@ where
 
 /// Makes sessions of a connection's streams. When the worker stops it takes no more, waits until those there are have ended and
 /// what they have sent has arrived, and closes.
-async fn attend<C, N, A>(connection: Connection, host: Rc<Host<N, A>>, mut guest: Guest)
+async fn attend<C, N, A>(connection: Connection, host: Rc<Host<N, A>>, guest: Rc<Guest>)
 where
     C: Codec + 'static,
     N: Fn() -> C + 'static,
@@ -100,7 +101,7 @@ where
     loop {
         let stream = poll_fn(|cx| {
             guest.sit(cx.waker());
-            match guest.local.stopping.get() {
+            match guest.local().stopping.get() {
                 true => Poll::Ready(None),
                 false => connection.poll_accept_any(cx).map(Result::ok),
             }
@@ -108,7 +109,7 @@ where
         let Some(stream) = stream.await else { break };
         host.take_in_stream(stream, connection.peer());
     }
-    poll_fn(|cx| match guest.local.aborting.get() {
+    poll_fn(|cx| match guest.local().aborting.get() {
         true => Poll::Ready(()),
         false => connection.poll_done(cx),
     })
