@@ -95,7 +95,7 @@ pub use problem::Problem;
 pub use reply::{Coder, Coding, Exchange, Reply, Sent, Stream};
 pub use representation::{Representation, Selection, Source};
 pub(crate) use request::Handshaking;
-pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Whole};
+pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Watch, Whole};
 pub use router::Allow;
 #[doc(hidden)]
 pub use router::{is_below, is_literal, matches};

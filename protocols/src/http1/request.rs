@@ -24,9 +24,10 @@ pub const BODY_RATE_MIN: u64 = 240;
 /// For how long a body may come as slowly as it likes.
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
 
-/// Sees to it that a body is neither too long nor too slow, and knows what the request is taken for.
+/// What every layer knows of a request, which each has one of: it sees to it that a body is neither too long nor too slow,
+/// and knows what the request is taken for.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     /// Since when the body is waited for; `NEVER` while it need not be.
     since: Instant,
     /// Microseconds for which it was, and the bytes that came.
@@ -34,13 +35,25 @@ pub(super) struct Watch {
     came: u64,
     /// Most bytes of body that may come: see [`Request::limit_body`].
     max: u64,
-    /// The route's. Here rather than in each request, of which every layer has one.
+    /// The route's.
     pattern: &'static str,
+    /// Where in the head the path lies that routes go by: behind what a [mount](crate::routes) has matched.
+    route: (u16, u16),
+    method: Method,
 }
 
 impl Watch {
-    pub(super) const fn new() -> Self {
-        Self { since: Instant::NEVER, waited: 0, came: 0, max: u64::MAX, pattern: "" }
+    /// Of no request yet.
+    pub const fn new() -> Self {
+        Self {
+            since: Instant::NEVER,
+            waited: 0,
+            came: 0,
+            max: u64::MAX,
+            pattern: "",
+            route: (0, 0),
+            method: Method::Get,
+        }
     }
 
     /// Whether `more` bytes behind those that came are within the limit.
@@ -54,6 +67,12 @@ impl Watch {
     fn is_too_slow(&self) -> bool {
         let seconds = self.waited / 1_000_000;
         seconds > BODY_GRACE.as_secs() && self.came / seconds < BODY_RATE_MIN
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -72,9 +91,6 @@ impl Watch {
 pub struct Request<'a> {
     link: &'a mut (dyn Link<Http1> + 'a),
     watch: &'a mut Watch,
-    method: Method,
-    /// Where in the head the path lies that routes go by: behind what a [mount](crate::routes) has matched.
-    route: (u16, u16),
     /// Fields that every answer gets.
     fields: &'a (dyn ToFields + 'a),
     coder: Option<&'a mut (dyn Coder + 'a)>,
@@ -90,15 +106,7 @@ pub(crate) struct Handshaking<'a> {
 impl<'a> Handshaking<'a> {
     /// The request.
     pub(crate) fn request(&mut self) -> Request<'_> {
-        let method = self.link.outlet().state().request().method;
-        Request {
-            link: &mut *self.link,
-            watch: &mut *self.watch,
-            method,
-            route: (0, 0),
-            fields: self.fields,
-            coder: None,
-        }
+        Request { link: &mut *self.link, watch: &mut *self.watch, fields: self.fields, coder: None }
     }
 
     /// What the WebSocket is on.
@@ -123,7 +131,8 @@ impl<'a> Request<'a> {
     pub(super) fn new<P: Platform>(session: &'a mut Session<P, Http1>, watch: &'a mut Watch) -> Self {
         let head = *session.codec().request();
         let route = head.path_range(session.held());
-        Self { link: session, watch, method: head.method, route, fields: &(), coder: None }
+        *watch = Watch { route, method: head.method, ..Watch::new() };
+        Self { link: session, watch, fields: &(), coder: None }
     }
 
     /// The head, to look at.
@@ -131,7 +140,7 @@ impl<'a> Request<'a> {
     pub fn head(&mut self) -> Head<'_> {
         let parts = self.link.parts();
         let head = *parts.outlet.state().request();
-        Head { head, unit: parts.held, pattern: self.watch.pattern, route: self.route }
+        Head { head, unit: parts.held, pattern: self.watch.pattern, route: self.watch.route }
     }
 
     /// The answer. What is not received of the body is thrown away.
@@ -145,7 +154,7 @@ impl<'a> Request<'a> {
         let parts = self.link.parts();
         let head = *parts.outlet.state().request();
         let unit = &*parts.held.split_at_mut(head.size()).0;
-        let head = Head { head, unit, pattern: self.watch.pattern, route: self.route };
+        let head = Head { head, unit, pattern: self.watch.pattern, route: self.watch.route };
         (head, Reply::new(parts.outlet, self.fields, self.coder))
     }
 
@@ -170,7 +179,7 @@ impl<'a> Request<'a> {
         let parts = self.link.parts();
         let head = *parts.outlet.state().request();
         let (unit, body) = parts.held.split_at_mut(head.size());
-        let head = Head { head, unit, pattern: self.watch.pattern, route: self.route };
+        let head = Head { head, unit, pattern: self.watch.pattern, route: self.watch.route };
         Ok(Whole { head, body, reply: Reply::new(parts.outlet, self.fields, self.coder) })
     }
 
@@ -322,8 +331,6 @@ impl<'a> Request<'a> {
         Request {
             link: &mut *self.link,
             watch: &mut *self.watch,
-            method: self.method,
-            route: self.route,
             fields,
             coder: match &mut self.coder {
                 Some(coder) => Some(&mut **coder),
@@ -391,8 +398,8 @@ impl<'a> Request<'a> {
     where
         'a: 'b,
     {
-        let Self { link, watch, method, route, fields, .. } = self;
-        Request { link, watch, method, route, fields, coder: Some(coder) }
+        let Self { link, watch, fields, .. } = self;
+        Request { link, watch, fields, coder: Some(coder) }
     }
 
     /// What compresses the messages of the WebSocket that this becomes, if middleware has brought it.
@@ -404,8 +411,9 @@ impl<'a> Request<'a> {
     /// The path behind what was mounted, and the method: what routes go by.
     #[doc(hidden)]
     pub fn asked(&mut self) -> (&[u8], Method) {
-        let path = self.link.parts().held.get(usize::from(self.route.0)..usize::from(self.route.1));
-        (path.filter(|path| !path.is_empty()).unwrap_or(b"/"), self.method)
+        let (start, end) = self.watch.route;
+        let path = self.link.parts().held.get(start.into()..end.into());
+        (path.filter(|path| !path.is_empty()).unwrap_or(b"/"), self.watch.method)
     }
 
     #[doc(hidden)]
@@ -418,8 +426,8 @@ impl<'a> Request<'a> {
     /// Routes are matched behind so many bytes of the path from here on.
     #[doc(hidden)]
     #[must_use]
-    pub fn mounted(mut self, prefix: usize) -> Self {
-        self.route.0 += prefix as u16;
+    pub fn mounted(self, prefix: usize) -> Self {
+        self.watch.route.0 += prefix as u16;
         self
     }
 

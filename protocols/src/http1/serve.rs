@@ -105,18 +105,20 @@ pub async fn answer<P: Platform>(
 }
 
 /// Has the request answered by `app`, and those behind it that are here already; whether another may follow, which
-/// [`next`] waits for. For hosts that keep no room for answering while they wait.
+/// [`next`] waits for. For hosts that keep no room for answering while they wait, but for `watch`, which one request
+/// after another may have.
 ///
 /// # Errors
 /// As for [`serve`].
 #[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
 pub fn answer_at_hand<P: Platform>(
     session: &mut Session<P, Http1>,
+    watch: &mut Watch,
     app: &impl AsyncFn(Request<'_>) -> Result<Sent>,
 ) -> impl Future<Output = Result<bool>> {
     async move {
         loop {
-            let answered = app(Request::new(session, &mut Watch::new())).await;
+            let answered = app(Request::new(session, watch)).await;
             if let Some(error) = unanswered(session, answered) {
                 make_good(session, error).await?;
             }

@@ -33,8 +33,8 @@ pub struct Socket<C> {
     carrier: C,
     /// The message that is kept, if one is being put together.
     kept: Kept,
-    /// Where a ping lies that is not answered yet.
-    ping: Option<Found>,
+    /// Where in its frame a ping's payload lies that is not answered yet.
+    ping: Option<(u8, u8)>,
     protocol: Option<&'static str>,
 }
 
@@ -104,9 +104,12 @@ pub struct Peer<'a, S, D: ?Sized = dyn Deflate + 'a> {
     deflate: Option<&'a mut D>,
 }
 
-/// How far a message has left that could not be queued at once.
-struct Progress {
-    /// Bytes that have not.
+/// A message that is being sent.
+struct Sending<'m> {
+    payload: &'m [u8],
+    kind: Kind,
+    /// It could not be queued at once: `left` bytes of what is sent of it have not left.
+    begun: bool,
     left: usize,
     /// They go out from where they lie, behind what is queued. Then they are in one frame.
     direct: bool,
@@ -260,7 +263,8 @@ impl<C: Carrier> Socket<C> {
     fn take(&mut self, found: Found) -> Option<Found> {
         match found.view(&[]) {
             Event::Piece(_) => return Some(found),
-            Event::Ping(_) => self.ping = Some(found),
+            // A control frame is shorter than that (RFC 6455, 5.5).
+            Event::Ping(_) => self.ping = Some((found.start as u8, found.end as u8)),
             Event::Pong(_) => {}
         }
         None
@@ -297,7 +301,8 @@ impl<C: Carrier> Socket<C> {
     /// Answers a ping.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Parts { unit, mut speaker, .. } = self.carrier.parts();
-        if let Some(Event::Ping(payload)) = self.ping.map(|found| found.view(unit)) {
+        if let Some((start, end)) = self.ping {
+            let payload = unit.get(start.into()..end.into()).unwrap_or_default();
             // RFC 6455, 5.5.2: not behind a Close, which is refused. What else may fail, the session tells next.
             let _ = ready!(speaker.poll_send(Frame::Pong(payload), &mut None, cx));
         }
@@ -363,55 +368,49 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     /// What ended the session.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         // By hand: while a connection is idle it keeps the room that this takes.
-        let (message, mut progress) = (message.into(), None);
-        poll_fn(move |cx| match &mut progress {
-            Some(progress) => self.poll_rest(message, progress, cx),
-            None => match self.begin(message)? {
-                Some(begun) => self.poll_rest(message, progress.insert(begun), cx),
-                None => Poll::Ready(Ok(())),
-            },
+        let message = message.into();
+        let (payload, kind) = (message.as_bytes(), message.kind());
+        let mut sending = Sending { payload, kind, begun: false, left: 0, direct: false, compressed: false };
+        poll_fn(move |cx| match sending.begun || self.begin(&mut sending)? {
+            true => self.poll_rest(&mut sending, cx),
+            false => Poll::Ready(Ok(())),
         })
     }
 
-    /// Queues a message if it is to be sent as it is and there is room for it. Otherwise how it is sent.
-    fn begin(&mut self, message: Message<'_>) -> Result<Option<Progress>> {
-        let compressed = match &mut self.deflate {
-            Some(deflate) => deflate.deflate(message.as_bytes())?,
+    /// Queues a message if it is to be sent as it is and there is room for it. Whether it is still to be sent.
+    fn begin(&mut self, sending: &mut Sending<'_>) -> Result<bool> {
+        sending.compressed = match &mut self.deflate {
+            Some(deflate) => deflate.deflate(sending.payload)?,
             None => false,
         };
-        let frame = Frame::message(message.kind(), message.as_bytes());
-        if !compressed && self.speaker.queued_already(frame) {
-            return Ok(None);
+        let frame = Frame::message(sending.kind, sending.payload);
+        if !sending.compressed && self.speaker.queued_already(frame) {
+            return Ok(false);
         }
-        let left = sent_of(&self.deflate, message, compressed).len();
-        Ok(Some(Progress { left, direct: false, compressed }))
+        (sending.begun, sending.left) = (true, sent_of(&self.deflate, sending).len());
+        Ok(true)
     }
 
     /// Sends a message, in fragments if it has to be copied and does not fit the queue.
-    fn poll_rest(
-        &mut self,
-        message: Message<'_>,
-        progress: &mut Progress,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<()>> {
-        let compressed = progress.compressed;
+    fn poll_rest(&mut self, sending: &mut Sending<'_>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let (kind, compressed) = (sending.kind, sending.compressed);
         let max = self.speaker.payload_max().max(1);
-        let payload = sent_of(&self.deflate, message, compressed);
+        let payload = sent_of(&self.deflate, sending);
         loop {
-            let left = payload.get(payload.len().saturating_sub(progress.left)..).unwrap_or_default();
+            let left = payload.get(payload.len().saturating_sub(sending.left)..).unwrap_or_default();
             let (first, last) = (left.len() == payload.len(), left.len() <= max);
             let part = left.get(..max).unwrap_or(left);
-            let mut rest = Some(left).filter(|_| progress.direct);
-            let frame = Frame::Data { kind: message.kind(), first, last, compressed, payload: part };
+            let mut rest = Some(left).filter(|_| sending.direct);
+            let frame = Frame::Data { kind, first, last, compressed, payload: part };
             let sent = self.speaker.poll_send(frame, &mut rest, cx);
             if let (Poll::Pending, Some(rest)) = (&sent, rest) {
-                (progress.left, progress.direct) = (rest.len(), true);
+                (sending.left, sending.direct) = (rest.len(), true);
             }
             ready!(sent)?;
             if last {
                 break;
             }
-            progress.left -= part.len();
+            sending.left -= part.len();
         }
         if compressed && let Some(deflate) = self.deflate.as_deref_mut() {
             deflate.release();
@@ -520,14 +519,10 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
 }
 
 /// The bytes that are sent of a message.
-fn sent_of<'m, D: Deflate + ?Sized>(
-    deflate: &'m Option<&mut D>,
-    message: Message<'m>,
-    compressed: bool,
-) -> &'m [u8] {
+fn sent_of<'m, D: Deflate + ?Sized>(deflate: &'m Option<&mut D>, sending: &Sending<'m>) -> &'m [u8] {
     match deflate {
-        Some(deflate) if compressed => deflate.deflated(),
-        _ => message.as_bytes(),
+        Some(deflate) if sending.compressed => deflate.deflated(),
+        _ => sending.payload,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use netloom_core::Result;
 
-use super::{Http1, Request, Sent, answer_at_hand, next};
+use super::{Http1, Request, Sent, Watch, answer_at_hand, next};
 use crate::server::{Builder, Server, StartError};
 use crate::worker::ServerSession;
 
@@ -35,10 +35,12 @@ impl Builder {
         #[cfg(feature = "tls")]
         self.speaks("http/1.1")?;
         self.start(codec, async move |session: &mut ServerSession<Http1>| {
+            // On the heap for good: there is room for as much between two tasks.
+            let mut watch = Box::new(Watch::new());
             while next(session).await? {
                 // A connection that waits for a request does not keep room for answering it. What came with a request
                 // is answered in the same room.
-                if !Box::pin(answer_at_hand(session, &app)).await? {
+                if !Box::pin(answer_at_hand(session, &mut watch, &app)).await? {
                     break;
                 }
             }
