@@ -113,11 +113,16 @@ impl Compression {
     where
         A: AsyncFn(Request<'_>) -> Result<Sent> + Clone,
     {
-        async move |mut request: Request<'_>| {
-            let head = request.head();
-            let encoding = choose_encoding(head.fields().get("accept-encoding"), &OFFERED);
-            let mut compressor = Compressor::new(&self, encoding, head.method() == Method::Head);
-            app(request.lend().coded(&mut compressor)).await
+        async move |request: Request<'_>| {
+            let (request, mut compressor) = {
+                // In a block: a connection would keep room for the head.
+                let mut request = request;
+                let head = request.head();
+                let encoding = choose_encoding(head.fields().get("accept-encoding"), &OFFERED);
+                let is_head = head.method() == Method::Head;
+                (request, Compressor::new(&self, encoding, is_head))
+            };
+            app(request.coded(&mut compressor)).await
         }
     }
 }
