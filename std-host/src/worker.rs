@@ -31,7 +31,7 @@ use crate::stream::Stream;
 use crate::tcp::Tcp;
 use crate::timers::{Timer, Timers};
 #[cfg(feature = "tls")]
-use crate::tls::{HandshakeError, TlsServer};
+use crate::tls::{HandshakeError, TlsServer, poll_unheard};
 
 #[cfg(feature = "quic")]
 pub(crate) use quic::Socket;
@@ -403,7 +403,7 @@ where
         let (host, tls, shaking) = (self.clone(), tls.clone(), Shaking::new(local));
         spawn_local(async move {
             let storage = (host.local.reading.lend(), host.local.writing.lend());
-            let mut handshake = pin!(tls.accept_untimed(Tcp::new(stream), storage));
+            let mut handshake = pin!(tls.attempt(Tcp::new(stream), storage));
             // A timer of tokio's would have the runtime woken for each.
             let late = guest.timer.now() + tls.handshake_timeout();
             let done = poll_fn(|cx| {
@@ -414,7 +414,7 @@ where
                 if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
                     return Poll::Ready(Some(done));
                 }
-                guest.timer.poll_until(late, cx).map(|()| Some(Err(HandshakeError::late())))
+                guest.timer.poll_until(late, cx).map(|()| Some(Err((HandshakeError::late(), None))))
             });
             match done.await {
                 Some(Ok(secured)) => {
@@ -425,9 +425,20 @@ where
                         spawn_local(serve(host, session, guest));
                     }
                 }
-                Some(Err(error)) => {
+                Some(Err((error, io))) => {
                     guest.local().admission.handshakes_failed.fetch_add(1, Relaxed);
                     tracing::debug!(%error, code = error.error().code().name(), %peer, "handshake failed");
+                    let Some(mut io) = io else { return };
+                    // The alert is not to be overtaken by a reset. As long as that takes it counts as a handshake.
+                    let (mut heard, until) = (0, guest.timer.now() + REFUSAL);
+                    poll_fn(|cx| match guest.local().stopping.get() {
+                        true => Poll::Ready(()),
+                        false => match poll_unheard(&mut io, &mut heard, cx) {
+                            Poll::Pending => guest.timer.poll_until(until, cx),
+                            done => done,
+                        },
+                    })
+                    .await;
                 }
                 None => {}
             }

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certificates::{Authority, Flaw, Made};
 use common::{PATIENCE, dial, ends, eventually, frame};
@@ -218,6 +218,41 @@ fn what_is_no_tls_is_answered_by_an_alert() {
     }
     ours.nothing_is_left();
     assert!(ours.heard.try_recv().is_err(), "none became a session");
+}
+
+#[test]
+fn an_alert_is_not_overtaken_by_a_reset() {
+    let scene = Scene::new();
+    let ours = scene.start(|tls| tls);
+    // More than is looked at before it is clear what it is.
+    let mut stream = dial(ours.address());
+    stream.write_all(&[b'x'; 50_000]).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an end in order, not a reset");
+    assert_eq!(answer, [21, 3, 3, 0, 2, 2, 50]);
+    drop(stream);
+    ours.nothing_is_left();
+}
+
+#[test]
+fn who_talks_on_behind_a_failed_handshake_is_not_heard_for_long_and_counts_meanwhile() {
+    let scene = Scene::new();
+    let ours = scene.start(|tls| tls.handshakes_max(1));
+    let mut stream = dial(ours.address());
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    eventually("it is counted", || ours.failed() == 1);
+    // It says no more and does not go: for a second it takes the place of a handshake.
+    ends(&mut dial(ours.address()));
+    assert_eq!(ours.server.stats().refused, 1);
+    ours.nothing_is_left();
+    // One that says more is cut when that is too much.
+    let mut stream = dial(ours.address());
+    let begun = Instant::now();
+    while stream.write_all(&[b'x'; 10_000]).is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "it is heard for ever");
+    }
+    ours.nothing_is_left();
+    assert_eq!(ours.failed(), 2);
 }
 
 #[test]

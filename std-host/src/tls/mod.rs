@@ -28,6 +28,7 @@ mod verify;
 
 pub use client::{TlsClient, TlsClientBuilder};
 pub use handshake::HandshakeError;
+pub(crate) use handshake::poll_unheard;
 pub use identity::Identity;
 pub use pem::ConfigError;
 pub use revoked::Revoked;

@@ -8,7 +8,7 @@ use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
 use rustls::{KeyLogFile, RootCertStore, ServerConfig};
 use tokio::time::timeout;
 
-use super::handshake::{HandshakeError, handshake};
+use super::handshake::{HandshakeError, attempt, handshake};
 use super::identity::{Identities, Identity, provider};
 use super::pem::{self, ConfigError};
 use super::revoked::{self, Revoked};
@@ -111,7 +111,8 @@ impl TlsServerBuilder {
         self
     }
 
-    /// Most handshakes under way at a time in one worker. One more is dropped, and counted as refused.
+    /// Most handshakes under way at a time in one worker, those that have failed and whose peers still talk, for at most a
+    /// second, among them. One more is dropped, and counted as refused.
     pub fn handshakes_max(mut self, handshakes: usize) -> Self {
         self.handshakes_max = handshakes;
         self
@@ -290,6 +291,18 @@ impl TlsServer {
     ) -> Result<Tls<T, S>, HandshakeError> {
         let connection = UnbufferedServerConnection::new(self.config()).map_err(HandshakeError::new)?;
         handshake(Tls::server(io, connection, storage)).await
+    }
+
+    /// The same for who has the time to hear the peer out by [`poll_unheard`](super::poll_unheard).
+    pub(crate) async fn attempt<T: Transport, S: Storage>(
+        &self,
+        io: T,
+        storage: (S, S),
+    ) -> Result<Tls<T, S>, (HandshakeError, Option<T>)> {
+        let connection = UnbufferedServerConnection::new(self.config())
+            .map_err(|error| (HandshakeError::new(error), None))?;
+        let tls = Tls::server(io, connection, storage);
+        attempt(tls).await.map_err(|(error, io)| (error, Some(io)))
     }
 }
 

@@ -166,6 +166,11 @@ impl<T: Transport, S: Storage> Tls<T, S> {
         }
     }
 
+    /// The stream below, whatever is still to be said by TLS.
+    pub(super) fn into_io(self) -> T {
+        self.io
+    }
+
     /// Why the handshake failed, in rustls's words.
     pub(super) fn reason(&mut self) -> Option<rustls::Error> {
         self.reason.take()
