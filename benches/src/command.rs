@@ -8,9 +8,10 @@ use clap::{Parser, Subcommand};
 use crate::machine::{self, Machine};
 use crate::servers::Contender;
 use crate::servers::{
-    fanout as fanout_servers, http as http_servers, tcp as tcp_servers, tls as tls_servers, ws as ws_servers,
+    fanout as fanout_servers, http as http_servers, quic as quic_servers, tcp as tcp_servers,
+    tls as tls_servers, ws as ws_servers,
 };
-use crate::{churn, fanout, http, many, slow, tcp, tls, ws};
+use crate::{churn, fanout, http, many, quic, slow, tcp, tls, ws};
 
 /// Run netloom's servers and their peers side by side.
 ///
@@ -33,6 +34,8 @@ enum Comparison {
     Ws(ws::Options),
     /// Messages over TLS: bulk, handshakes, echo, memory per idle session.
     Tls(tls::Options),
+    /// Streams over QUIC: bulk, many small ones, handshakes, datagrams, memory per idle connection.
+    Quic(quic::Options),
     /// WebSocket messages of one, sent to a thousand.
     Fanout(fanout::Options),
     /// Connections opened and closed one after another: memory must not grow.
@@ -74,6 +77,11 @@ enum Server {
         /// Which.
         peer: tls_servers::Peer,
     },
+    /// A server of QUIC.
+    Quic {
+        /// Which.
+        peer: quic_servers::Peer,
+    },
     /// A server that tells many.
     Fanout {
         /// Which.
@@ -89,6 +97,7 @@ impl Command {
             Comparison::Http(options) => options.run(&Machine::prepare()),
             Comparison::Ws(options) => options.run(&Machine::prepare()),
             Comparison::Tls(options) => options.run(&Machine::prepare()),
+            Comparison::Quic(options) => options.run(&Machine::prepare()),
             Comparison::Fanout(options) => options.run(&Machine::prepare()),
             Comparison::Churn(options) => options.run(&Machine::prepare()),
             Comparison::Many(options) => options.run(&Machine::prepare()),
@@ -100,6 +109,7 @@ impl Command {
                     Server::Http { peer } => peer.serve()?,
                     Server::Ws { peer } => peer.serve()?,
                     Server::Tls { peer } => peer.serve()?,
+                    Server::Quic { peer } => peer.serve()?,
                     Server::Fanout { peer } => peer.serve()?,
                 }
                 Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! What a connection costs that has spoken and now waits: resident memory, not counting the kernel's.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use crate::dial::dial;
 use crate::machine::Machine;
@@ -18,24 +18,28 @@ pub fn bytes_per_connection<P: Contender>(
     connections: usize,
     mut ask: impl FnMut(&mut TcpStream) -> io::Result<()>,
 ) -> io::Result<u64> {
-    let server = ServerProcess::start(machine, peer)?;
-    ask_each(&server, WARM_UP, &mut ask)?;
-    let before = server.resident_when_quiet()?;
-    let open = ask_each(&server, connections, &mut ask)?;
-    let after = server.resident_when_quiet()?;
-    Ok(after.saturating_sub(before) / open.len().max(1) as u64)
+    bytes_per(machine, peer, connections, |address, connections| {
+        // Each asks before the next is opened: some servers soon end a connection that is silent from its beginning.
+        let open_and_ask = |index| {
+            let mut stream = dial(address, index)?;
+            ask(&mut stream)?;
+            Ok(stream)
+        };
+        (0..connections).map(open_and_ask).collect()
+    })
 }
 
-/// Each asks before the next is opened: some servers soon end a connection that is silent from its beginning.
-fn ask_each(
-    server: &ServerProcess,
+/// The same of connections of any kind: `open` opens so many and has each answered.
+pub fn bytes_per<P: Contender, C>(
+    machine: &Machine,
+    peer: P,
     connections: usize,
-    ask: &mut impl FnMut(&mut TcpStream) -> io::Result<()>,
-) -> io::Result<Vec<TcpStream>> {
-    let open_and_ask = |index| {
-        let mut stream = dial(server.address(), index)?;
-        ask(&mut stream)?;
-        Ok(stream)
-    };
-    (0..connections).map(open_and_ask).collect()
+    mut open: impl FnMut(SocketAddr, usize) -> io::Result<Vec<C>>,
+) -> io::Result<u64> {
+    let server = ServerProcess::start(machine, peer)?;
+    drop(open(server.address(), WARM_UP)?);
+    let before = server.resident_when_quiet()?;
+    let open = open(server.address(), connections)?;
+    let after = server.resident_when_quiet()?;
+    Ok(after.saturating_sub(before) / open.len().max(1) as u64)
 }

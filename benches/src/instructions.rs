@@ -4,6 +4,7 @@
 //! cost, without start and end. Nothing else is under way, so each read brings exactly what was asked at a time.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::answer::Answer;
@@ -30,33 +31,33 @@ pub fn per_request<P: Contender>(
     body: &[u8],
     in_flight: usize,
 ) -> io::Result<f64> {
-    let [short, long] = RUNS.map(|requests| {
-        let turns = requests.div_ceil(in_flight);
-        let counted = run(machine, peer, request, body, in_flight, turns)?;
-        Ok::<_, io::Error>(((turns * in_flight) as f64, counted as f64))
-    });
-    let ((fewer, less), (more, most)) = (short?, long?);
-    Ok((most - less) / (more - fewer))
+    per(machine, peer, |address, turns| {
+        let turns = turns.div_ceil(in_flight);
+        let mut stream = dial(address, 0)?;
+        stream.write_all(request)?;
+        let answer = Answer::learn(&mut stream, body)?;
+        let requests = request.repeat(in_flight);
+        let mut answers = vec![0; answer.bytes().len() * in_flight];
+        for _ in 0..turns {
+            stream.write_all(&requests)?;
+            answer.hear(&mut stream, &mut answers)?;
+        }
+        Ok(turns * in_flight)
+    })
 }
 
-/// Instructions of a server that is asked `turns` times, `in_flight` at a time.
-fn run<P: Contender>(
+/// Instructions of `peer` per whatever `ask` asks it for: it is told how often, more or less, and says how often it did.
+pub fn per<P: Contender>(
     machine: &Machine,
     peer: P,
-    request: &[u8],
-    body: &[u8],
-    in_flight: usize,
-    turns: usize,
-) -> io::Result<u64> {
-    let server = ServerProcess::start_counted(machine, peer)?;
-    let mut stream = dial(server.address(), 0)?;
-    stream.write_all(request)?;
-    let answer = Answer::learn(&mut stream, body)?;
-    let requests = request.repeat(in_flight);
-    let mut answers = vec![0; answer.bytes().len() * in_flight];
-    for _ in 0..turns {
-        stream.write_all(&requests)?;
-        answer.hear(&mut stream, &mut answers)?;
-    }
-    server.instructions()
+    mut ask: impl FnMut(SocketAddr, usize) -> io::Result<usize>,
+) -> io::Result<f64> {
+    let mut run = |requests| {
+        let server = ServerProcess::start_counted(machine, peer)?;
+        let asked = ask(server.address(), requests)?;
+        Ok::<_, io::Error>((asked as f64, server.instructions()? as f64))
+    };
+    let [short, long] = RUNS.map(&mut run);
+    let ((fewer, less), (more, most)) = (short?, long?);
+    Ok((most - less) / (more - fewer))
 }

@@ -20,8 +20,9 @@
 //! | [`secure`] | a client's side of TLS |
 //! | [`tcp`], [`http`], [`ws`] | the rows of echoed frames, of answered requests, of echoed WebSocket messages |
 //! | [`tls`] | what it costs to secure them |
+//! | [`quic`] | streams, connections and datagrams over QUIC |
 //! | [`fanout`] | what it costs to tell a thousand what one says |
-//! | [`instructions`] | instructions per request, by valgrind |
+//! | [`instructions`] | instructions per request or stream, by valgrind |
 //! | [`idle`], [`many`], [`churn`] | what connections cost that do nothing, all at once, one after another |
 //! | [`slow`] | what clients cost others that never finish a request |
 //!
@@ -45,6 +46,7 @@ pub mod load;
 pub mod machine;
 pub mod many;
 pub mod process;
+pub mod quic;
 pub mod report;
 pub mod rounds;
 pub mod secure;

@@ -88,6 +88,7 @@ impl ServerProcess {
         }
         command.args([P::PROTOCOL, &peer.name()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let listening = |address| if P::BY_TCP { listening(address) } else { Ok(address) };
         match announced(&mut child).and_then(listening) {
             Ok(address) => Ok(Self { child, address }),
             Err(error) => {

@@ -7,6 +7,7 @@ pub mod framed;
 pub mod http;
 pub mod netloom;
 pub mod nginx;
+pub mod quic;
 pub mod raw;
 pub mod tcp;
 pub mod tls;
@@ -25,6 +26,8 @@ pub trait Contender: ValueEnum + Copy + PartialEq + Send + Sync + 'static {
     const PROTOCOL: &'static str;
     /// The server whose figures the others' are divided by.
     const REFERENCE: Self;
+    /// Whether it accepts TCP, so that a connection can tell that it does.
+    const BY_TCP: bool = true;
 
     /// Is that server: calls [`announce`] when it listens, and returns only when it fails.
     fn serve(self) -> io::Result<()>;

@@ -176,3 +176,24 @@ fn tls_servers_shake_hands_echo_and_are_measured_beside_tokio_rustls() {
     assert_eq!(report["figures"].as_array().unwrap().len(), 2 * 6);
     assert!(report["idle_bytes"]["netloom"].as_u64().unwrap() > 0);
 }
+
+#[test]
+fn quic_servers_answer_streams_and_are_measured_beside_quinn() {
+    let arguments = ["quic", "--json", "--quick", "--rounds", "1", "--idle", "32"];
+    let report = json(&[&arguments[..], &["--only", "netloom", "--only", "netloom-sessions"]].concat());
+    let rows = report["rows"].as_array().unwrap();
+    let cases = ["sent", "received", "1x64", "50x1", "256x1", "datagrams", "full", "resumed"];
+    let peers = ["netloom", "netloom-sessions", "quinn"];
+    let all = cases.iter().flat_map(|&case| peers.map(|peer| (case, peer)));
+    // Sessions have no datagrams.
+    let expected = all.filter(|&named| named != ("datagrams", "netloom-sessions"));
+    let named = rows.iter().map(|row| (row["case"].as_str().unwrap(), row["peer"].as_str().unwrap()));
+    assert!(named.eq(expected), "{rows:?}");
+    for row in rows {
+        assert!(row["rate"].as_f64().unwrap() > 0.0 && row["ratio"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let figures = report["figures"].as_array().unwrap();
+    assert_eq!(figures.len(), rows.len());
+    assert_eq!((&figures[0]["unit"], &figures[2]["ratio"]), (&Value::from("CPU s/GiB"), &Value::from(1.0)));
+    assert!(report["idle_bytes"]["netloom-sessions"].as_u64().unwrap() > 0);
+}

@@ -77,7 +77,8 @@ pub fn payload(size: usize) -> Vec<u8> {
     (0..size as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-fn certified() -> io::Result<CertifiedKey<KeyPair>> {
+/// A certificate that is made on the spot.
+pub fn certified() -> io::Result<CertifiedKey<KeyPair>> {
     generate_simple_self_signed([NAME.to_owned()]).map_err(io::Error::other)
 }
 
