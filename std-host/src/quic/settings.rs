@@ -25,10 +25,10 @@ pub struct Settings {
     /// Without a packet from the peer we say something that it answers, so that neither it nor what lies between forgets
     /// us. Default never: that is the client's to choose.
     pub keep_alive: Duration,
-    /// Most streams in each direction that the peer may have open at a time (RFC 9000, 4.6). Default 128 that both ends write
+    /// Most streams in each direction that the peer may have open at a time (RFC 9000, 4.6). Default 96 that both ends write
     /// to, and
     pub streams_max: u32,
-    /// 128 that only the peer writes to.
+    /// 16 that only the peer writes to. (Tables of a connection have 128 places; one more stream would double them.)
     pub one_way_streams_max: u32,
     /// Most bytes of one stream that were not read yet (RFC 9000, 4.1). Default 512 KiB.
     pub stream_window: u32,
@@ -63,8 +63,8 @@ impl Settings {
     pub const DEFAULT: Self = Self {
         idle: Duration::from_secs(30),
         keep_alive: Duration::MAX,
-        streams_max: 128,
-        one_way_streams_max: 128,
+        streams_max: 96,
+        one_way_streams_max: 16,
         stream_window: 512 * 1024,
         receive_window: 1024 * 1024,
         send_window: 1024 * 1024,
