@@ -12,6 +12,7 @@ use netloom_core::{Code, Error, Fault, Result, Transport};
 use p256::ecdsa::signature::{self, Signer};
 use rand_core::CryptoRngCore;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 use super::config::{ServerProof, TlsConfig};
 use super::identity::{Identity, SIGNATURE_MAX};
@@ -62,15 +63,18 @@ pub(super) async fn shake<T: Transport>(
             // It is as well to be rid of a peer that takes no alerts.
             let _ = wire.tell(failure.error).await;
         }
+        drop(wire);
         // A transport that is dropped may forget what it has not delivered.
         let _ = poll_fn(|cx| transport.poll_finish(cx)).await;
         return Err(failure.error);
     }
     let (key, iv) = received.split_at(16);
-    match (key.try_into(), iv.try_into(), wire.told()) {
+    let keys = match (key.try_into(), iv.try_into(), wire.told()) {
         (Ok(key), Ok(iv), Some(write)) => Ok((Keys::new(key, iv), write)),
         _ => Err(Code::Unsupported.into()),
-    }
+    };
+    received.zeroize();
+    keys
 }
 
 /// Has embedded-tls tell its keys (see [`suite`](super::suite)): the one it sends with to the wire, the one it receives with

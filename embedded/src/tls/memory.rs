@@ -1,5 +1,9 @@
 //! The buffers of one TLS connection, lent by the caller.
 
+use core::ops::{Deref, DerefMut};
+
+use zeroize::Zeroize;
+
 use super::record::record;
 
 /// Buffers of one TLS connection: `RECORD` bytes for what is received, `SEND` for what is sent. Meant for a static.
@@ -39,14 +43,61 @@ impl<const RECORD: usize, const SEND: usize> TlsMemory<RECORD, SEND> {
     }
 
     /// What is received, what is sent.
-    pub(super) fn split(&mut self) -> (&mut [u8], &mut [u8]) {
+    pub(super) fn split(&mut self) -> (Wiped<'_>, Wiped<'_>) {
         const { assert!(Self::TOTAL > 0) };
-        (&mut self.rx, &mut self.tx)
+        (Wiped(&mut self.rx), Wiped(&mut self.tx))
+    }
+}
+
+/// A buffer that keys and content pass through, and that nothing of them is left in.
+pub(super) struct Wiped<'d>(&'d mut [u8]);
+
+impl Wiped<'_> {
+    /// All zero.
+    pub(super) fn wipe(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Drop for Wiped<'_> {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl Deref for Wiped<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl DerefMut for Wiped<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0
     }
 }
 
 impl<const RECORD: usize, const SEND: usize> Default for TlsMemory<RECORD, SEND> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_what_passed_through() {
+        let mut memory: TlsMemory<{ record(512) }, 768> = TlsMemory::new();
+        let (mut rx, mut tx) = memory.split();
+        rx.fill(7);
+        tx.fill(7);
+        rx.wipe();
+        assert!(rx.iter().all(|byte| *byte == 0));
+        rx[0] = 1;
+        drop((rx, tx));
+        assert!(memory.rx.iter().chain(&memory.tx).all(|byte| *byte == 0));
     }
 }

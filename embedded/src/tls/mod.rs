@@ -41,6 +41,9 @@
 //! }
 //! ```
 //!
+//! Keys, and what else has passed through the connection's memory, are wiped when the connection ends, and those of the
+//! handshake when that is done; what embedded-tls derives them from on the stack is not.
+//!
 //! On a Cortex-M4, `opt-level` z and s: 70 KB of flash with [`Authorities`], 20 KB less with [`Pins`] or a pre-shared key;
 //! [`TlsMemory::TOTAL`] of RAM, 0.9 KB in the session for the keys, 4 KB more in the future that connects; 22 KB of stack while a
 //! chain of certificates is verified.
@@ -71,6 +74,7 @@ pub use rand_core::CryptoRngCore;
 pub use record::record;
 pub use trust::{Authorities, CHAIN_MAX, Pin, Pins, ServerName, Time, Trust};
 
+use memory::Wiped;
 use record::{ALERT, CONTENT_MAX, DATA, HANDSHAKE, HEADER, Header, Keys, OVERHEAD};
 
 /// RFC 8446, 4: the one message that is expected behind the handshake. We resume nothing and skip it.
@@ -89,12 +93,12 @@ pub struct Tls<'d, T> {
     read: Keys,
     write: Keys,
     /// The record under way, encrypted or not any more; `came` bytes of it are here.
-    rx: &'d mut [u8],
+    rx: Wiped<'d>,
     came: usize,
     /// What of it is application data that was not read yet.
     data: Range<usize>,
     /// Sealed records; those in `queued` have not been written.
-    tx: &'d mut [u8],
+    tx: Wiped<'d>,
     queued: Range<usize>,
     skip: Skip,
     input: Input,
@@ -146,8 +150,11 @@ impl<'d, T: Transport> Tls<'d, T> {
         rng: &mut dyn CryptoRngCore,
         memory: &'d mut TlsMemory<RECORD, SEND>,
     ) -> Result<Self> {
-        let (rx, tx) = memory.split();
-        let (read, write) = handshake::shake(&mut transport, config, rng, rx, tx).await?;
+        let (mut rx, mut tx) = memory.split();
+        let (read, write) = handshake::shake(&mut transport, config, rng, &mut rx, &mut tx).await?;
+        // Keys have passed through them.
+        rx.wipe();
+        tx.wipe();
         Ok(Self {
             transport,
             read,
@@ -296,7 +303,7 @@ impl<T: Transport> Transport for Tls<'_, T> {
         let most = self.tx.len() - OVERHEAD - (OVERHEAD + ALERT_LEN);
         let n = buf.len().min(most).min(CONTENT_MAX);
         self.tx[HEADER..HEADER + n].copy_from_slice(&buf[..n]);
-        let len = self.write.seal(self.tx, n, DATA)?;
+        let len = self.write.seal(&mut self.tx, n, DATA)?;
         self.queued = 0..len;
         match self.poll_drain(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

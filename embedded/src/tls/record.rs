@@ -8,6 +8,7 @@
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use aes_gcm::{Aes128Gcm, Nonce, Tag};
 use netloom_core::{Code, Fault, Result};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::alert;
 
@@ -84,6 +85,11 @@ impl Keys {
         Self { cipher: Aes128Gcm::new(key.into()), iv, sequence: 0, blocks: 0 }
     }
 
+    /// Leaves no key behind. The cipher sees to itself.
+    fn wipe(&mut self) {
+        self.iv.zeroize();
+    }
+
     /// RFC 8446, 5.3: the IV, with the record's number in it.
     fn nonce(&mut self) -> [u8; 12] {
         let mut nonce = self.iv;
@@ -128,6 +134,18 @@ impl Keys {
     }
 }
 
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+/// A build without the features that have ciphers wipe their keys fails here.
+const _: () = {
+    const fn is_wiped<T: ZeroizeOnDrop>() {}
+    is_wiped::<aes::Aes128>();
+};
+
 /// Writes the header, and encrypts the `len` bytes behind it, type included. Answers the record's length.
 ///
 /// # Errors
@@ -152,6 +170,13 @@ mod tests {
 
     fn keys() -> Keys {
         Keys::new(&[7; 16], [9; 12])
+    }
+
+    #[test]
+    fn a_key_that_goes_is_wiped() {
+        let mut keys = keys();
+        keys.wipe();
+        assert_eq!(keys.iv, [0; 12]);
     }
 
     fn sealed(content: u8, text: &[u8]) -> ([u8; 128], usize) {

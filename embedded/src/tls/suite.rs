@@ -13,6 +13,7 @@ use aes_gcm::Aes128Gcm;
 use aes_gcm::aead::consts::{U0, U12, U16};
 use aes_gcm::aead::{AeadCore, AeadInPlace, Buffer, Error, Key, KeyInit, KeySizeUser, Nonce, Result, Tag};
 use embedded_tls::{Aes128GcmSha256, Sha256, TlsCipherSuite};
+use zeroize::Zeroize;
 
 use super::record::{DATA, HEADER};
 
@@ -41,6 +42,12 @@ impl TlsCipherSuite for Suite {
 
 /// AES-128-GCM that can be seen through.
 pub(super) struct Glass([u8; 16]);
+
+impl Drop for Glass {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl KeySizeUser for Glass {
     type KeySize = U16;

@@ -7,6 +7,7 @@ use aes_gcm::Aes128Gcm;
 use aes_gcm::aead::KeyInit;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use netloom_core::{Code, Error, Result, Transport};
+use zeroize::Zeroize;
 
 use super::alert;
 use super::record::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, HEADER, Header, Keys, seal};
@@ -227,6 +228,15 @@ impl<'a, T: Transport> Wire<'a, T> {
             }
         }
         Ok(())
+    }
+}
+
+impl<T> Drop for Wire<'_, T> {
+    fn drop(&mut self) {
+        if let Some((key, nonce)) = &mut self.secret {
+            key.zeroize();
+            nonce.zeroize();
+        }
     }
 }
 
