@@ -178,7 +178,7 @@ mod transport_parameters_of_clients {
         refuses_parameters_with(|more| write_parameter(more, ids::MAX_IDLE_TIMEOUT, b"\x01\x01").unwrap())
             .await;
         refuses_parameters_with(|more| {
-            write_parameter(more, ids::DISABLE_ACTIVE_MIGRATION, b"\x01").unwrap()
+            write_parameter(more, ids::DISABLE_ACTIVE_MIGRATION, b"\x01").unwrap();
         })
         .await;
         refuses_parameters_with(|more| more.bytes(b"\x01\x04\x01").unwrap()).await;

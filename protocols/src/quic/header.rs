@@ -306,7 +306,7 @@ mod tests {
 
     use netloom_core::{Code, Error, Fault};
 
-    use super::super::mutation::Noise;
+    use super::super::tests::Noise;
     use super::*;
 
     const LONG_HEADER: Long<'static> =

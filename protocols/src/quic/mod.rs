@@ -32,12 +32,12 @@ pub mod error;
 pub mod frame;
 pub mod header;
 pub mod invariant;
-#[cfg(test)]
-mod mutation;
 pub mod packet_number;
 pub mod protection;
 pub mod stateless_reset;
 pub mod stream_id;
+#[cfg(test)]
+mod tests;
 pub mod transport_parameters;
 pub mod varint;
 pub mod version;

@@ -199,7 +199,7 @@ fn first_and_number(packet: &mut [u8], packet_number_at: usize) -> Option<(&mut 
 pub(super) mod tests {
     extern crate std;
 
-    use super::super::mutation::Noise;
+    use super::super::tests::Noise;
     use super::*;
 
     /// Not a cipher: what it does can be seen.

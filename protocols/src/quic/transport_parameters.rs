@@ -388,7 +388,7 @@ mod tests {
 
     use netloom_core::Code;
 
-    use super::super::mutation::Noise;
+    use super::super::tests::Noise;
     use super::*;
 
     const WRONG: Result<TransportParameters<'static>, TransportError> =

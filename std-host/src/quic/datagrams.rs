@@ -4,17 +4,19 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
+
 /// Datagrams that came in one piece from one sender.
-#[derive(Clone, Copy, Debug)]
-pub struct Datagram<'a> {
+#[derive(Clone, Debug)]
+pub struct Datagram {
     /// Who sent them.
     pub from: SocketAddr,
     /// Which of our addresses they were sent to, if the system tells.
     pub to: Option<IpAddr>,
     /// The two ECN bits (RFC 3168).
     pub ecn: u8,
-    /// They lie back to back.
-    pub bytes: &'a [u8],
+    /// They lie back to back. Owned, because they are decrypted where they lie and kept until they are read.
+    pub bytes: BytesMut,
     /// Each is so long but the last, which may be shorter. Not zero.
     pub stride: usize,
 }
@@ -40,11 +42,7 @@ pub trait Datagrams {
     ///
     /// # Errors
     /// If the socket is of no use any more: that ends all its connections.
-    fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &mut dyn FnMut(Datagram<'_>),
-    ) -> Poll<io::Result<()>>;
+    fn poll_receive(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Datagram)) -> Poll<io::Result<()>>;
 
     /// Sends. A datagram that cannot be sent is as good as one that is lost on the way.
     ///

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::BytesMut;
 use netloom_core::{Clock, Code, Duration, Error};
 use quinn_proto::{ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, Incoming, Transmit};
 
@@ -131,9 +130,9 @@ impl<K: Clock> Core<K> {
     }
 
     /// What came in one piece: datagrams of one sender, but of any of its connections.
-    fn receive<D>(&mut self, datagram: Datagram<'_>, door: &Door<D>, replies: &mut Vec<(Transmit, Vec<u8>)>) {
+    fn receive<D>(&mut self, datagram: Datagram, door: &Door<D>, replies: &mut Vec<(Transmit, Vec<u8>)>) {
         let ecn = EcnCodepoint::from_bits(datagram.ecn);
-        let mut all = BytesMut::from(datagram.bytes);
+        let mut all = datagram.bytes;
         while !all.is_empty() {
             let one = all.split_to(datagram.stride.min(all.len()));
             let mut out = Vec::new();

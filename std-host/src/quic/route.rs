@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -58,15 +58,6 @@ impl ConnectionIdGenerator for WorkerIds {
     }
 }
 
-/// Datagrams on their way to another worker.
-struct Piece {
-    from: SocketAddr,
-    to: Option<IpAddr>,
-    ecn: u8,
-    bytes: Vec<u8>,
-    stride: usize,
-}
-
 /// A worker's socket, which hands other workers' packets over and takes its own from them.
 pub(crate) struct Routed<D> {
     socket: D,
@@ -76,8 +67,8 @@ pub(crate) struct Routed<D> {
 /// What a worker needs for it, to be sent to its thread.
 pub(crate) struct Route {
     ids: WorkerIds,
-    others: Arc<[Sender<Piece>]>,
-    mine: Receiver<Piece>,
+    others: Arc<[Sender<Datagram>]>,
+    mine: Receiver<Datagram>,
     counts: Arc<Counts>,
 }
 
@@ -105,25 +96,25 @@ impl Route {
     }
 
     /// The other worker whose packet that is.
-    fn other(&self, packet: &[u8]) -> Option<&Sender<Piece>> {
+    fn other(&self, packet: &[u8]) -> Option<&Sender<Datagram>> {
         let owner = self.ids.owner(packet).filter(|owner| *owner != self.ids.worker)?;
         self.others.get(usize::from(owner))
     }
 
     /// Gives the worker's own on to `sink`, and others' to them. A peer may have connections with several workers on one port, so
     /// each datagram is looked at.
-    fn sort(&self, datagram: Datagram<'_>, sink: &mut dyn FnMut(Datagram<'_>)) {
-        let all = datagram.bytes.chunks(datagram.stride);
-        if all.clone().all(|packet| self.other(packet).is_none()) {
+    fn sort(&self, mut datagram: Datagram, sink: &mut dyn FnMut(Datagram)) {
+        let mut all = datagram.bytes.chunks(datagram.stride);
+        if all.all(|packet| self.other(packet).is_none()) {
             return sink(datagram);
         }
-        for packet in all {
-            match self.other(packet) {
-                None => sink(Datagram { bytes: packet, stride: packet.len(), ..datagram }),
+        while !datagram.bytes.is_empty() {
+            let bytes = datagram.bytes.split_to(datagram.stride.min(datagram.bytes.len()));
+            let one = Datagram { stride: bytes.len(), bytes, ..datagram };
+            match self.other(&one.bytes) {
+                None => sink(one),
                 Some(owner) => {
-                    let Datagram { from, to, ecn, .. } = datagram;
-                    let piece = Piece { from, to, ecn, bytes: packet.to_vec(), stride: packet.len() };
-                    if owner.try_send(piece).is_ok() {
+                    if owner.try_send(one).is_ok() {
                         self.counts.handed_over.fetch_add(1, Relaxed);
                     }
                 }
@@ -133,16 +124,11 @@ impl Route {
 }
 
 impl<D: Datagrams> Datagrams for Routed<D> {
-    fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &mut dyn FnMut(Datagram<'_>),
-    ) -> Poll<io::Result<()>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Datagram)) -> Poll<io::Result<()>> {
         let Self { socket, route } = self;
         let mut some = false;
-        while let Poll::Ready(Some(piece)) = route.mine.poll_recv(cx) {
-            let Piece { from, to, ecn, ref bytes, stride } = piece;
-            sink(Datagram { from, to, ecn, bytes, stride });
+        while let Poll::Ready(Some(datagram)) = route.mine.poll_recv(cx) {
+            sink(datagram);
             some = true;
         }
         match socket.poll_receive(cx, &mut |datagram| route.sort(datagram, sink)) {
@@ -201,8 +187,13 @@ mod tests {
             [&[0x40][..], &id, &[n as u8; 11]].concat()
         };
         let batch = [packet(0), packet(1), packet(0), packet(1)[..15].to_vec()].concat();
-        let datagram =
-            Datagram { from: ([127, 0, 0, 1], 1).into(), to: None, ecn: 2, bytes: &batch, stride: 20 };
+        let datagram = Datagram {
+            from: ([127, 0, 0, 1], 1).into(),
+            to: None,
+            ecn: 2,
+            bytes: batch.as_slice().into(),
+            stride: 20,
+        };
         let mut kept = Vec::new();
         routes[0].sort(datagram, &mut |datagram| kept.push(datagram.bytes.len()));
         assert_eq!(kept, [20, 20]);

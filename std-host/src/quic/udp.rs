@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
@@ -14,6 +15,9 @@ use super::datagrams::{Datagram, Datagrams, Outgoing};
 /// One receive: so many buffers of 64 KiB, each with up to 64 datagrams (GRO).
 const BUFFERS: usize = 8;
 const BUFFER: usize = 64 * 1024;
+
+/// From so many bytes on a buffer is given away.
+const GIVEN_AWAY: usize = BUFFER / 2;
 
 /// What the kernel keeps for us in each direction, as far as it lets us.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
@@ -28,7 +32,7 @@ pub struct Udp {
     state: UdpSocketState,
     /// It may take IPv4 too, whose addresses are then written as IPv6's (RFC 4291, 2.5.5.2).
     is_ipv6: bool,
-    buffer: Box<[u8]>,
+    buffers: [BytesMut; BUFFERS],
 }
 
 /// A socket, which `shared` with those of the other workers has one port.
@@ -57,8 +61,30 @@ impl Udp {
         socket.set_nonblocking(true)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let is_ipv6 = socket.local_addr()?.is_ipv6();
-        let buffer = vec![0; BUFFERS * BUFFER].into();
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state, is_ipv6, buffer })
+        let buffers = std::array::from_fn(|_| BytesMut::zeroed(BUFFER));
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, is_ipv6, buffers })
+    }
+}
+
+/// The first bytes of a buffer. Many of them are given away with it, few are copied: whoever keeps a byte of a buffer keeps all
+/// of it.
+fn taken(buffer: &mut BytesMut, len: usize) -> BytesMut {
+    if len < GIVEN_AWAY {
+        return BytesMut::from(&buffer[..len]);
+    }
+    let given = buffer.split_to(len);
+    buffer.clear();
+    given
+}
+
+/// Has a buffer that was given away back if nobody keeps a byte of it, or a new one in its place.
+fn refill(buffer: &mut BytesMut) {
+    if buffer.len() == BUFFER {
+        return;
+    }
+    match buffer.try_reclaim(BUFFER) {
+        true => buffer.resize(BUFFER, 0),
+        false => *buffer = BytesMut::zeroed(BUFFER),
     }
 }
 
@@ -79,18 +105,13 @@ fn plain(address: SocketAddr) -> SocketAddr {
 }
 
 impl Datagrams for Udp {
-    fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &mut dyn FnMut(Datagram<'_>),
-    ) -> Poll<io::Result<()>> {
-        let Self { socket, state, buffer, .. } = self;
+    fn poll_receive(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Datagram)) -> Poll<io::Result<()>> {
+        let Self { socket, state, buffers, .. } = self;
         loop {
             ready!(socket.poll_recv_ready(cx))?;
+            buffers.iter_mut().for_each(refill);
             let mut metas = [RecvMeta::default(); BUFFERS];
-            let mut chunks = buffer.chunks_exact_mut(BUFFER);
-            let mut slices: [_; BUFFERS] =
-                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
             let mut came = 0;
             let received = socket.try_io(Interest::READABLE, || {
                 came = state.recv(UdpSockRef::from(&*socket), &mut slices, &mut metas)?;
@@ -109,8 +130,8 @@ impl Datagrams for Udp {
             if came == 0 {
                 continue;
             }
-            for (meta, slice) in metas.iter().zip(&slices).take(came) {
-                let (bytes, stride) = (&slice[..meta.len.min(BUFFER)], meta.stride.max(1));
+            for (meta, buffer) in metas.iter().zip(&mut *buffers).take(came) {
+                let (bytes, stride) = (taken(buffer, meta.len.min(BUFFER)), meta.stride.max(1));
                 let ecn = meta.ecn.map_or(0, |ecn| ecn as u8);
                 sink(Datagram { from: plain(meta.addr), to: meta.dst_ip, ecn, bytes, stride });
             }

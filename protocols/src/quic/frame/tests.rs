@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use netloom_core::{Code, Fault};
 
-use super::super::mutation::Noise;
+use super::super::tests::Noise;
 use super::*;
 
 const ENCODING: TransportError = TransportError::FrameEncodingError;

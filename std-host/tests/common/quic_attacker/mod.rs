@@ -389,7 +389,7 @@ impl Attacker {
                 Header::Retry { long, token, .. } => {
                     assert!(!self.retried && retry::is_authentic(bytes, &self.peer));
                     self.token = token.to_vec();
-                    self.restart(&long.source_connection_id.to_vec());
+                    self.restart(&long.source_connection_id);
                     self.retried = true;
                     return;
                 }
