@@ -1,5 +1,5 @@
-//! Streams over QUIC: large ones both ways, small ones on few and on many connections, datagrams, handshakes, connections that
-//! wait.
+//! Streams over QUIC: large ones both ways, small ones on few and on many connections, datagrams, handshakes,
+//! connections that wait.
 
 mod client;
 mod load;
@@ -35,10 +35,10 @@ const IDLE: usize = 2_000;
 /// What the columns mean.
 const LEGEND: &str = "\
 sent, received: a MiB of one stream. CxF: streams of 64 bytes that come back, on C connections, F in flight on each.
-datagrams: of 64 bytes, 64 in flight. full, resumed: connections that shake hands, have one stream answered and close. CPU: time of
-the server process per MiB, stream, datagram or connection; ratio, rate ratio: by those of quinn in the same round. ±: half of the range over the
-rounds. busy: the part of the time the server, the load was on its core. disturbed: the part of the time others took
-from the two: believe CPU, not rates.";
+datagrams: of 64 bytes, 64 in flight. full, resumed: connections that shake hands, have one stream answered and close.
+CPU: time of the server process per MiB, stream, datagram or connection; ratio, rate ratio: by those of quinn in the
+same round. ±: half of the range over the rounds. busy: the part of the time the server, the load was on its core.
+disturbed: the part of the time others took from the two: believe CPU, not rates.";
 
 /// Which servers, and how much.
 #[derive(Args, Debug)]
@@ -101,6 +101,10 @@ impl Case {
         }
     }
 
+    fn is_bulk(self) -> bool {
+        matches!(self, Self::Sent | Self::Received)
+    }
+
     fn is_small_streams(self) -> bool {
         matches!(self, Self::One | Self::Fifty | Self::Many)
     }
@@ -108,7 +112,7 @@ impl Case {
     /// Bytes of what is counted.
     fn size(self) -> usize {
         match self {
-            Self::Sent | Self::Received => MIB,
+            _ if self.is_bulk() => MIB,
             _ => SMALL,
         }
     }
@@ -124,14 +128,18 @@ impl Case {
     }
 
     fn is_understood_by(self, peer: Peer) -> bool {
-        self != Self::Datagrams || peer.has_datagrams()
+        match self {
+            Self::Datagrams => peer.has_datagrams(),
+            Self::Resumed => peer.resumes(),
+            _ => true,
+        }
     }
 }
 
 #[derive(Debug, Default, Serialize)]
 struct Report {
     rows: Vec<Row>,
-    /// The rows in units that are usual for them, and instructions per stream.
+    /// The rows in units that are usual for them; mean datagrams of large streams; instructions per small stream.
     figures: Vec<Figure>,
     idle_connections: usize,
     /// Resident bytes per idle connection, by server.
@@ -152,9 +160,9 @@ struct Figure {
 impl Figure {
     fn of(case: Case, row: &Row) -> Self {
         let (cpu_ns, cpu_ratio) = row.cpu();
-        let (figure, ratio) = match case {
-            Case::Sent | Case::Received => (cpu_ns / 1e9 * GIB / case.size() as f64, cpu_ratio),
-            _ => (1e9 / cpu_ns, 1.0 / cpu_ratio),
+        let (figure, ratio) = match case.is_bulk() {
+            true => (cpu_ns / 1e9 * GIB / case.size() as f64, cpu_ratio),
+            false => (1e9 / cpu_ns, 1.0 / cpu_ratio),
         };
         Self { peer: row.peer().to_owned(), case: case.name(), unit: case.unit(), figure, ratio }
     }
@@ -183,9 +191,7 @@ impl Options {
         let mut report = Report::default();
         for &case in &cases {
             bar.set_message(case.name());
-            let rows = rows(case, &client, &servers, self.effort, &bar)?;
-            report.figures.extend(rows.iter().map(|row| Figure::of(case, row)));
-            report.rows.extend(rows);
+            measure(case, &client, &servers, self.effort, &bar, &mut report)?;
         }
         drop(servers);
 
@@ -213,14 +219,15 @@ impl Options {
     }
 }
 
-/// The rows of a case: of all servers that understand it, in their order.
-fn rows(
+/// Adds the rows of a case: of all servers that understand it, in their order.
+fn measure(
     case: Case,
     client: &Client,
     servers: &[(Peer, &ServerProcess)],
     effort: Effort,
     bar: &ProgressBar,
-) -> io::Result<Vec<Row>> {
+    report: &mut Report,
+) -> io::Result<()> {
     let asked = servers.iter().filter(|(peer, _)| case.is_understood_by(*peer)).collect::<Vec<_>>();
     let prepare = |(_, server): &&(Peer, &ServerProcess)| Load::prepare(client, case, server.address());
     let loads = asked.iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
@@ -232,7 +239,28 @@ fn rows(
         let summary = rounds.summary(place, reference);
         Row::new(peer.name(), case.size(), case.shape().1, summary).called(&case.name())
     };
-    Ok(asked.iter().enumerate().map(row).collect())
+    let rows = asked.iter().enumerate().map(row).collect::<Vec<_>>();
+    report.figures.extend(rows.iter().map(|row| Figure::of(case, row)));
+    if case.is_bulk() {
+        let sizes = loads.iter().map(Load::datagram).collect::<Vec<_>>();
+        let peers = asked.iter().map(|(peer, _)| *peer).zip(sizes).collect::<Vec<_>>();
+        report.figures.extend(figures(case, "bytes/datagram", &peers));
+    }
+    report.rows.extend(rows);
+    Ok(())
+}
+
+/// Of each server.
+fn figures(case: Case, unit: &'static str, figures: &[(Peer, f64)]) -> Vec<Figure> {
+    let reference = figures.iter().find(|(peer, _)| *peer == Peer::REFERENCE).map_or(f64::NAN, |of| of.1);
+    let figure = |&(peer, figure): &(Peer, f64)| Figure {
+        peer: peer.name(),
+        case: case.name(),
+        unit,
+        figure,
+        ratio: figure / reference,
+    };
+    figures.iter().map(figure).collect()
 }
 
 /// Instructions of user space of each server.
@@ -251,15 +279,7 @@ fn instructions_per_stream(
         counted.push((peer, instructions));
         bar.inc(1);
     }
-    let reference = counted.iter().find(|(peer, _)| *peer == Peer::REFERENCE).map_or(f64::NAN, |of| of.1);
-    let figure = |(peer, figure): (Peer, f64)| Figure {
-        peer: peer.name(),
-        case: case.name(),
-        unit: "instructions/stream",
-        figure,
-        ratio: figure / reference,
-    };
-    Ok(counted.into_iter().map(figure).collect())
+    Ok(figures(case, "instructions/stream", &counted))
 }
 
 /// Each connection has had one stream answered.

@@ -193,7 +193,11 @@ fn quic_servers_answer_streams_and_are_measured_beside_quinn() {
         assert!(row["rate"].as_f64().unwrap() > 0.0 && row["ratio"].as_f64().unwrap() > 0.0, "{row}");
     }
     let figures = report["figures"].as_array().unwrap();
-    assert_eq!(figures.len(), rows.len());
+    // Of large streams also how large packets were.
+    assert_eq!(figures.len(), rows.len() + 2 * peers.len());
+    let full =
+        |figure: &&Value| figure["unit"] == "bytes/datagram" && figure["figure"].as_f64() > Some(1_400.0);
+    assert_eq!(figures.iter().filter(full).count(), 2 * peers.len());
     assert_eq!((&figures[0]["unit"], &figures[2]["ratio"]), (&Value::from("CPU s/GiB"), &Value::from(1.0)));
     assert!(report["idle_bytes"]["netloom-sessions"].as_u64().unwrap() > 0);
 }

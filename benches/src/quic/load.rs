@@ -123,6 +123,16 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// Mean bytes of the datagrams that have carried a large stream: servers whose packets are smaller have more work.
+    pub(super) fn datagram(&self) -> f64 {
+        let stats = self.connections.iter().map(|connection| match self.case {
+            Case::Sent => connection.stats().udp_rx,
+            _ => connection.stats().udp_tx,
+        });
+        let (bytes, datagrams) = stats.fold((0, 0), |sum, udp| (sum.0 + udp.bytes, sum.1 + udp.datagrams));
+        bytes as f64 / datagrams as f64
+    }
+
     fn certificates_seen(&self) -> usize {
         self.trust.iter().map(Trust::certificates_seen).sum()
     }

@@ -1,8 +1,8 @@
 //! Who answers streams over QUIC.
 //!
-//! All have the same windows, certificates of the same kind (ECDSA by P-256, by nobody vouched for), sockets with the same
-//! buffers, Cubic, and packets that grow to the same size. They give a client one ticket, which holds the session. Which cipher
-//! and which exchange of keys, the client says.
+//! All have the same windows, certificates of the same kind (ECDSA by P-256, by nobody vouched for), sockets with the
+//! same buffers, Cubic, and packets that grow to the same size. They give a client one ticket, which holds the session;
+//! but for s2n-quic, which gives none. Which cipher and which exchange of keys, the client says.
 //!
 //! A stream begins with a message behind its length, in 4 bytes. What is asked for by it:
 //!
@@ -12,8 +12,8 @@
 //! | more than [`SHORT`] | none: the stream is read to its end |
 //! | other | all that comes |
 //!
-//! Servers of bytes (`netloom`, `quinn`, `s2n-quic`) read into their own memory and write from it, as all who have not to do with
-//! one library only, until the client's end; a server of messages (`netloom-sessions`) takes and sends messages.
+//! Servers of bytes (`netloom`, `quinn`, `s2n-quic`) read into memory of their own and write from it until the client's
+//! end; a server of messages (`netloom-sessions`) takes and sends messages.
 
 pub mod netloom;
 pub mod quinn;
@@ -97,6 +97,11 @@ impl Peer {
     /// Whether it echoes datagrams too.
     pub fn has_datagrams(self) -> bool {
         matches!(self, Self::Netloom | Self::Quinn)
+    }
+
+    /// Whether its clients can resume sessions: s2n-quic never asks rustls for a ticket.
+    pub fn resumes(self) -> bool {
+        matches!(self, Self::Netloom | Self::NetloomSessions | Self::Quinn)
     }
 }
 
