@@ -240,17 +240,16 @@ impl<'a> Frame<'a> {
     /// that is not in its shortest encoding. Where `reader` then stands is not said.
     #[inline]
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, TransportError> {
-        let before = reader.len();
-        let frame_type = reader.varint().ok_or(TransportError::FrameEncodingError)?;
-        // RFC 9000, 12.4: the shortest possible encoding.
-        if before - reader.len() != varint::size(frame_type) {
-            return Err(TransportError::ProtocolViolation);
-        }
-        // Whatever else is wrong with a frame's form has this one code.
-        Self::fields(frame_type, reader).ok_or(TransportError::FrameEncodingError)
+        // All types that are known here have one byte.
+        let [frame_type @ ..0x40, fields @ ..] = reader.rest() else {
+            return Err(longer_type(reader.rest()));
+        };
+        *reader = Reader::new(fields);
+        // Whatever is wrong with a frame's fields has this one code.
+        Self::fields(u64::from(*frame_type), reader).ok_or(TransportError::FrameEncodingError)
     }
 
-    #[inline]
+    #[inline(always)]
     fn fields(frame_type: u64, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match frame_type {
             types::PADDING => {
@@ -509,6 +508,17 @@ impl<'a> Stream<'a> {
     }
 }
 
+/// What is wrong with a type of more than one byte: not known, or not in the shortest possible encoding (RFC 9000, 12.4).
+#[cold]
+fn longer_type(frame: &[u8]) -> TransportError {
+    match varint::split_first(frame) {
+        Some((frame_type, fields)) if frame.len() - fields.len() != varint::size(frame_type) => {
+            TransportError::ProtocolViolation
+        }
+        _ => TransportError::FrameEncodingError,
+    }
+}
+
 /// `data` if it ends at an offset that can be said (RFC 9000, 19.6 and 19.8).
 #[inline]
 fn within(offset: u64, data: &[u8]) -> Option<&[u8]> {
@@ -549,7 +559,8 @@ fn write_data(writer: &mut Writer<'_>, data: &[u8], extent: Extent) -> Result<()
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
     reader: Reader<'a>,
-    frame_type: u64,
+    /// The frame last begun, and what is behind it.
+    last: &'a [u8],
     is_begun: bool,
 }
 
@@ -557,12 +568,15 @@ impl<'a> Frames<'a> {
     /// The frames of `payload`.
     #[inline]
     pub const fn new(payload: &'a [u8]) -> Self {
-        Self { reader: Reader::new(payload), frame_type: 0, is_begun: false }
+        Self { reader: Reader::new(payload), last: &[], is_begun: false }
     }
 
     /// The type of the frame last read or refused: what a CONNECTION_CLOSE frame names. 0 if there was none.
     pub const fn frame_type(&self) -> u64 {
-        self.frame_type
+        match varint::split_first(self.last) {
+            Some((frame_type, _)) => frame_type,
+            None => 0,
+        }
     }
 
     /// What was not read yet.
@@ -581,15 +595,18 @@ impl<'a> Iterator for Frames<'a> {
             return (!is_begun).then_some(Err(TransportError::ProtocolViolation));
         }
         self.is_begun = true;
-        let payload = self.reader.rest();
-        let read = Frame::read(&mut self.reader);
-        match &read {
-            Ok(frame) => self.frame_type = frame.frame_type(),
-            Err(_) => {
-                self.frame_type = varint::split_first(payload).map_or(0, |(frame_type, _)| frame_type);
+        // By value, to be kept in registers.
+        let mut reader = self.reader;
+        self.last = reader.rest();
+        match Frame::read(&mut reader) {
+            Ok(frame) => {
+                self.reader = reader;
+                Some(Ok(frame))
+            }
+            Err(error) => {
                 self.reader = Reader::new(&[]);
+                Some(Err(error))
             }
         }
-        Some(read)
     }
 }

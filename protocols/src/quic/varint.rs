@@ -34,24 +34,32 @@ pub const fn size(value: u64) -> usize {
 /// assert_eq!(varint::split_first(b"\x40\x25"), Some((37, &b""[..])));
 /// assert_eq!(varint::split_first(b"\x7b"), None);
 /// ```
-#[inline]
+#[inline(always)]
 pub const fn split_first(input: &[u8]) -> Option<(u64, &[u8])> {
     let [first, rest @ ..] = input else { return None };
-    match *first >> 6 {
-        0 => Some((*first as u64, rest)),
-        1 => match input.split_first_chunk() {
-            Some((bytes, rest)) => Some(((u16::from_be_bytes(*bytes) & 0x3fff) as u64, rest)),
-            None => None,
-        },
-        2 => match input.split_first_chunk() {
-            Some((bytes, rest)) => Some(((u32::from_be_bytes(*bytes) & 0x3fff_ffff) as u64, rest)),
-            None => None,
-        },
-        _ => match input.split_first_chunk() {
-            Some((bytes, rest)) => Some((u64::from_be_bytes(*bytes) & MAX, rest)),
-            None => None,
-        },
+    if *first < 0x40 {
+        return Some((*first as u64, rest));
     }
+    let size = 1 << (*first >> 6);
+    // Most have something behind them: then nothing depends on how long they are.
+    if let Some(word) = input.first_chunk::<8>() {
+        let (_, rest) = input.split_at(size);
+        return Some(((u64::from_be_bytes(*word) & MAX) >> (64 - 8 * size), rest));
+    }
+    split_last(input, size)
+}
+
+/// The same for an integer with less than eight bytes from its first to the end of `input`.
+#[cold]
+const fn split_last(input: &[u8], size: usize) -> Option<(u64, &[u8])> {
+    let Some((bytes, rest)) = input.split_at_checked(size) else { return None };
+    let (mut value, mut at) = (0, 0);
+    while at < bytes.len() {
+        value = value << 8 | bytes[at] as u64;
+        at += 1;
+    }
+    // The two bits that say the size: 4 and 8 bytes begin with a 1.
+    Some((value & (MAX >> (64 - 8 * size)), rest))
 }
 
 /// `value` in `size` bytes, as the last of eight; `None` if it does not fit or `size` is none of 1, 2, 4 and 8.
