@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use netloom_protocols::quic::{
     Ack, EcnCounts, Extent, Frame, Frames, Header, Long, Packet, PacketBuilder, PacketNumber, Reader, Stream,
-    StreamId, TAG_LEN, Version, Writer, varint,
+    StreamId, TAG_LEN, Version, Writer,
 };
 
 /// Integers per round, of all four lengths.

@@ -1,10 +1,11 @@
-//! `netloom`: serve the demo application, talk to a server by hand or from a script, measure one.
+//! `netloom`: serve the demo application, talk to a server by hand or from a script, measure one, look into a packet.
 //!
 //! | file | its idea |
 //! |---|---|
 //! | `serve.rs` | the demo application, and a table of where it is |
 //! | `connect.rs` | standard input to a server, its answers to standard output; a request and its response |
 //! | `bench.rs` | a load whose every answer is compared |
+//! | `inspect.rs` | what is in a datagram of QUIC |
 //! | `url.rs` | where a server is |
 //! | `request.rs` | what is asked there over HTTP |
 //! | `units.rs` | seconds and bytes on the command line |
@@ -18,6 +19,7 @@ mod connect;
 mod exit;
 mod files;
 mod identity;
+mod inspect;
 mod request;
 mod secure;
 mod serve;
@@ -38,7 +40,7 @@ Examples:
   printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000        prints a and b
   netloom bench tcp://127.0.0.1:7000 --connections 100          how fast is it?";
 
-/// A network stack: serve with it, talk to a server, measure one.
+/// A network stack: serve with it, talk to a server, measure one, look into a packet.
 #[derive(Parser)]
 #[command(name = "netloom", version, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
 struct Cli {
@@ -54,6 +56,7 @@ enum Command {
     Serve(serve::Args),
     Connect(connect::Args),
     Bench(bench::Args),
+    Inspect(inspect::Args),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Connect(args) => connect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
