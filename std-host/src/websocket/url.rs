@@ -92,7 +92,7 @@ mod tests {
             ("ws:///a", "URL"),
             ("ws://[::1/", "no URL"),
             ("ws://::1/", "no URL"),
-            ("ws://[::1]x/", "no URL"),
+            ("ws://[::1]x/", "ws://"),
             ("ws://[]/", "ws://HOST"),
             ("ws://a/b c", "URL"),
             ("ws://a/#b", "#fragment"),

@@ -38,7 +38,14 @@ impl Origin {
             scheme if *scheme == Scheme::HTTPS => true,
             _ => return None,
         };
-        let host = url.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
+        let (authority, host) = (url.authority()?.as_str(), url.host().filter(|host| !host.is_empty())?);
+        // The parser takes what stands behind a bracket for nothing.
+        let behind =
+            authority.rsplit_once('@').map_or(authority, |(_, authority)| authority).strip_prefix(host)?;
+        if host == "[]" || !(behind.is_empty() || behind.starts_with(':')) {
+            return None;
+        }
+        let host = host.to_ascii_lowercase();
         let port = url.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
         Some(Self { is_secure, host, port })
     }
