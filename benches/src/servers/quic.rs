@@ -49,8 +49,10 @@ pub const PIECE: usize = 64 * 1024;
 pub const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes of all streams of a connection that were not read yet, or not acknowledged.
 pub const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
-/// Streams of a client at a time that both ends write to. (One-way streams are as many as each library allows.)
+/// Streams of a client at a time that both ends write to: tables grow with them.
 pub const STREAMS: u32 = 96;
+/// Those that it alone writes to.
+pub const ONE_WAY_STREAMS: u32 = 16;
 /// Bytes of datagrams that wait.
 pub const DATAGRAM_BUFFER: usize = 64 * 1024;
 /// What the kernel keeps of a socket's datagrams, as far as it is allowed to.

@@ -10,8 +10,8 @@ use ::netloom::{Framing, Result, Server, ServerSession, TokioClock};
 use rcgen::CertifiedKey;
 
 use super::{
-    Bytes, CONNECTION_WINDOW, DATAGRAM_BUFFER, DATAGRAMS, PIECE, PROTOCOL, STREAM_WINDOW, STREAMS, Wanted,
-    answer, certified, socket,
+    Bytes, CONNECTION_WINDOW, DATAGRAM_BUFFER, DATAGRAMS, ONE_WAY_STREAMS, PIECE, PROTOCOL, STREAM_WINDOW,
+    STREAMS, Wanted, answer, certified, socket,
 };
 use crate::servers::{announce, tls};
 
@@ -97,6 +97,7 @@ fn server() -> io::Result<QuicServer> {
         TlsServer::builder(identity).protocols([PROTOCOL, DATAGRAMS]).build().map_err(io::Error::other)?;
     let settings = Settings {
         streams_max: STREAMS,
+        one_way_streams_max: ONE_WAY_STREAMS,
         stream_window: STREAM_WINDOW,
         receive_window: CONNECTION_WINDOW,
         send_window: CONNECTION_WINDOW,

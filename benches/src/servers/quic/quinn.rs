@@ -10,7 +10,8 @@ use ::quinn::{
 };
 
 use super::{
-    Bytes, CONNECTION_WINDOW, DATAGRAM_BUFFER, DATAGRAMS, STREAM_WINDOW, STREAMS, answer, config, socket,
+    Bytes, CONNECTION_WINDOW, DATAGRAM_BUFFER, DATAGRAMS, ONE_WAY_STREAMS, STREAM_WINDOW, STREAMS, answer,
+    config, socket,
 };
 use crate::servers::announce;
 
@@ -35,6 +36,7 @@ pub fn transport() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(STREAMS.into())
+        .max_concurrent_uni_streams(ONE_WAY_STREAMS.into())
         .stream_receive_window(STREAM_WINDOW.into())
         .receive_window(CONNECTION_WINDOW.into())
         .send_window(CONNECTION_WINDOW.into())

@@ -9,7 +9,7 @@ use ::s2n_quic::stream::BidirectionalStream;
 use ::s2n_quic::{Connection, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Bytes, CONNECTION_WINDOW, STREAM_WINDOW, STREAMS, answer, config, socket};
+use super::{Bytes, CONNECTION_WINDOW, ONE_WAY_STREAMS, STREAM_WINDOW, STREAMS, answer, config, socket};
 use crate::servers::announce;
 
 /// The largest packet of the others, 1,452 bytes, with the headers of UDP and IPv4.
@@ -38,6 +38,7 @@ fn limits() -> Result<Limits, Box<dyn std::error::Error + Send + Sync>> {
         .with_data_window(CONNECTION_WINDOW.into())?
         .with_bidirectional_remote_data_window(STREAM_WINDOW.into())?
         .with_max_open_remote_bidirectional_streams(STREAMS.into())?
+        .with_max_open_remote_unidirectional_streams(ONE_WAY_STREAMS.into())?
         .with_max_send_buffer_size(CONNECTION_WINDOW)?)
 }
 
