@@ -103,7 +103,9 @@ pub fn quic_frame(data: &[u8]) {
         };
         let took = before - frames.rest().len();
         before = frames.rest().len();
-        assert_eq!(frame.frame_type(), frames.frame_type());
+        // An offset of 0 may be said, and is not written.
+        let off = if matches!(frame, Frame::Stream(_)) { 4 } else { 0 };
+        assert_eq!(frame.frame_type() | off, frames.frame_type() | off);
         let mut room = vec![0xaa; took];
         let mut writer = Writer::new(&mut room);
         frame.write(&mut writer).expect("what is written is not longer than what was read");
