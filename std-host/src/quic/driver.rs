@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
 use netloom_core::{Clock, Code, Duration, Error};
 use quinn_proto::{ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, Incoming, Transmit};
 
@@ -60,6 +61,8 @@ struct Core<K> {
     server: Option<QuicServer>,
     /// Nobody is taken in any more.
     refusing: bool,
+    /// The endpoint is gone.
+    closed: bool,
     /// Whom a client asked for that was refused last.
     refused: Option<ConnectionId>,
     handshakes: Handshakes,
@@ -190,6 +193,23 @@ impl<K: Clock> Core<K> {
             Err(error) => {
                 door.count(|counts| &counts.handshakes_failed);
                 error.response
+            }
+        }
+    }
+
+    /// Closes those that clients have begun and nobody will be shown: they would hold up the end for as long as a handshake may
+    /// take.
+    fn turn_away<D>(&mut self, door: &Door<D>) {
+        for handle in self.handshakes.of.keys() {
+            let Some(Some(shared)) = self.connections.get(*handle) else { continue };
+            let mut state = shared.state();
+            if state.shown {
+                continue;
+            }
+            state.close = Some((0u32.into(), Bytes::new()));
+            if !mem::replace(&mut state.listed, true) {
+                drop(state);
+                door.ready.list().connections.push(*handle);
             }
         }
     }
@@ -352,6 +372,7 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             timers: BinaryHeap::new(),
             server,
             refusing: false,
+            closed: false,
             refused: None,
             handshakes: Handshakes::default(),
         };
@@ -376,14 +397,17 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let asked = {
+        let (asked, closed) = {
             let mut list = self.door.ready.list();
             super::connection::keep(&mut list.driver, cx);
-            mem::take(&mut list.asked)
+            (mem::take(&mut list.asked), list.closed)
         };
         self.core.tick();
         if asked {
             self.answer();
+        }
+        if closed && !mem::replace(&mut self.core.closed, true) {
+            self.core.turn_away(&self.door);
         }
         let mut busy = self.receive(cx)?;
         for (transmit, bytes) in self.replies.drain(..) {
