@@ -68,7 +68,7 @@ async fn refuses_to_hear(say: impl FnOnce(&[u8]) -> Vec<u8>) {
     let victim = Counted::new();
     let config = Arc::new(victim.trust.attackers());
     let from = Ipv4Addr::LOCALHOST.into();
-    let mut attacker = Attacker::with(victim.address, config, from, b"attacker", say).await;
+    let mut attacker = Attacker::with(victim.address, config, from, b"attacker", say);
     let first = attacker.first();
     attacker.send_bytes(&first).await;
     fails(&victim, &mut attacker, TransportError::TransportParameterError).await;
@@ -98,7 +98,7 @@ async fn refuses_parameters_with(more: impl FnOnce(&mut Writer<'_>)) {
 /// A ClientHello that is wrong.
 async fn refuses_hello(change: impl FnOnce(&[u8]) -> Vec<u8>, error: TransportError) {
     let victim = Counted::new();
-    let mut attacker = Attacker::new(victim.address, victim.trust.attackers()).await;
+    let mut attacker = Attacker::new(victim.address, victim.trust.attackers());
     attacker.hello = change(&attacker.hello);
     let first = attacker.first();
     attacker.send_bytes(&first).await;
@@ -108,7 +108,7 @@ async fn refuses_hello(change: impl FnOnce(&[u8]) -> Vec<u8>, error: TransportEr
 /// In the place of its Finished, a client says something else.
 async fn refuses_finished(change: impl FnOnce(&[u8]) -> Vec<u8>, error: TransportError) {
     let victim = Counted::new();
-    let mut attacker = Attacker::new(victim.address, victim.trust.attackers()).await;
+    let mut attacker = Attacker::new(victim.address, victim.trust.attackers());
     attacker.shake().await;
     let words = change(&attacker.finished);
     let payload = attacker.crypto(PacketType::Handshake, &words);
@@ -119,7 +119,7 @@ async fn refuses_finished(change: impl FnOnce(&[u8]) -> Vec<u8>, error: Transpor
 /// In the middle of the handshake, a client sends a packet that is wrong.
 async fn refuses_amid(draft: Draft, error: TransportError) {
     let victim = Counted::new();
-    let mut attacker = Attacker::new(victim.address, victim.trust.attackers()).await;
+    let mut attacker = Attacker::new(victim.address, victim.trust.attackers());
     attacker.shake().await;
     attacker.send_draft(&draft).await;
     fails(&victim, &mut attacker, error).await;
@@ -190,7 +190,7 @@ mod transport_parameters_of_clients {
         let victim = Victim::new();
         let (config, from) = (Arc::new(victim.trust.attackers()), Ipv4Addr::LOCALHOST.into());
         let say = |id: &[u8]| [&parameters(&honest(id))[..], b"\x1b\x03abc\x7f\xff\0"].concat();
-        let mut attacker = Attacker::with(victim.address, config, from, b"attacker", say).await;
+        let mut attacker = Attacker::with(victim.address, config, from, b"attacker", say);
         attacker.shake().await;
         attacker.finish().await;
     }
@@ -246,7 +246,7 @@ mod handshakes {
     async fn may_number_transport_parameters_as_the_drafts_did() {
         // RFC 9001, 8.2, knows one number and would have this be a missing extension; rustls takes either.
         let victim = Counted::new();
-        let mut attacker = Attacker::new(victim.address, victim.trust.attackers()).await;
+        let mut attacker = Attacker::new(victim.address, victim.trust.attackers());
         attacker.hello = with_extensions(&attacker.hello, |kind, content| {
             Some((if kind == QUIC { 0xffa5 } else { kind }, content.to_vec()))
         });
@@ -304,11 +304,11 @@ mod handshakes {
             Attacker::with(victim.address, config.clone(), from, b"attacker", |id| parameters(&honest(id)))
         };
         // It is given a ticket.
-        let mut before = client().await;
+        let mut before = client();
         before.shake().await;
         before.finish().await;
         before.lives().await;
-        let mut attacker = client().await;
+        let mut attacker = client();
         let hello = attacker.first();
         attacker.send_bytes(&hello).await;
         let payload = attacker.crypto(PacketType::ZeroRtt, ENCRYPTED_EXTENSIONS);
@@ -608,8 +608,7 @@ mod frames {
         // RFC 9000, 19.15.
         let mut victim = Victim::new();
         let (config, from) = (Arc::new(victim.trust.attackers()), Ipv4Addr::LOCALHOST.into());
-        let mut attacker =
-            Attacker::with(victim.address, config, from, b"", |id| parameters(&honest(id))).await;
+        let mut attacker = Attacker::with(victim.address, config, from, b"", |id| parameters(&honest(id)));
         attacker.shake().await;
         attacker.finish().await;
         attacker.send(PacketType::OneRtt, new_connection_id(1, 0, b"another")).await;

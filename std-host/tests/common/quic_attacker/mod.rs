@@ -124,6 +124,8 @@ pub(crate) struct Close {
 /// See the module.
 pub(crate) struct Attacker {
     socket: UdpSocket,
+    /// The same, without a reactor.
+    raw: std::net::UdpSocket,
     tls: ClientConnection,
     /// Our connection ID,
     pub(crate) id: Vec<u8>,
@@ -165,28 +167,30 @@ pub(crate) fn honest(id: &[u8]) -> TransportParameters<'_> {
 
 impl Attacker {
     /// One that has not sent anything yet.
-    pub(crate) async fn new(to: SocketAddr, config: ClientConfig) -> Self {
+    pub(crate) fn new(to: SocketAddr, config: ClientConfig) -> Self {
         Self::with(to, Arc::new(config), Ipv4Addr::LOCALHOST.into(), b"attacker", |id| {
             parameters(&honest(id))
         })
-        .await
     }
 
     /// One at that address, which says of itself what `parameters` makes of its connection ID.
-    pub(crate) async fn with(
+    pub(crate) fn with(
         to: SocketAddr,
         config: Arc<ClientConfig>,
         from: IpAddr,
         id: &[u8],
         parameters: impl FnOnce(&[u8]) -> Vec<u8>,
     ) -> Self {
-        let socket = UdpSocket::bind((from, 0)).await.unwrap();
-        socket.connect(to).await.unwrap();
+        let raw = std::net::UdpSocket::bind((from, 0)).unwrap();
+        raw.connect(to).unwrap();
+        raw.set_nonblocking(true).unwrap();
+        let socket = UdpSocket::from_std(raw.try_clone().unwrap()).unwrap();
         let peer = rand::random::<[u8; 8]>().to_vec();
         let name = ServerName::try_from("localhost").unwrap();
         let tls = ClientConnection::new(config, rustls::quic::Version::V1, name, parameters(id)).unwrap();
         let mut attacker = Self {
             socket,
+            raw,
             tls,
             id: id.to_vec(),
             peer,
@@ -214,7 +218,7 @@ impl Attacker {
 
     /// One whose handshake is done.
     pub(crate) async fn established(to: SocketAddr, config: ClientConfig) -> Self {
-        let mut attacker = Self::new(to, config).await;
+        let mut attacker = Self::new(to, config);
         attacker.shake().await;
         attacker.finish().await;
         attacker
@@ -354,18 +358,25 @@ impl Attacker {
         assert_eq!(self.close, None);
     }
 
-    /// Sends what has a Version Negotiation packet for an answer, twice; nothing else may come. A server answers in order,
-    /// and connections speak behind the first answer.
-    pub(crate) async fn hears_nothing(&mut self) {
+    /// Sends what has a Version Negotiation packet for an answer, twice, and counts the bytes that come beside it. A server
+    /// answers in order, and connections speak behind the first answer.
+    pub(crate) async fn hears(&mut self) -> usize {
+        let before = self.bytes_received;
+        let mut negotiation = 0;
         for _ in 0..2 {
             self.versions = None;
-            let before = self.bytes_received;
-            let probe = unknown_version(INITIAL_MIN);
-            self.socket.send(&probe).await.unwrap();
-            let answer = self.receive().await;
-            assert!(self.versions.is_some(), "{answer:02x?}");
-            self.bytes_received = before;
+            self.socket.send(&unknown_version(INITIAL_MIN)).await.unwrap();
+            while self.versions.is_none() {
+                let last = self.receive().await;
+                negotiation += if self.versions.is_some() { last.len() } else { 0 };
+            }
         }
+        self.bytes_received -= negotiation;
+        self.bytes_received - before
+    }
+
+    pub(crate) async fn hears_nothing(&mut self) {
+        assert_eq!(self.hears().await, 0);
     }
 
     /// Takes in the next datagram.
@@ -376,6 +387,15 @@ impl Attacker {
         self.bytes_received += len;
         self.take_in(&datagram);
         datagram
+    }
+
+    /// Takes in what has come, without waiting.
+    pub(crate) fn receive_all(&mut self) {
+        let mut datagram = vec![0; 2000];
+        while let Ok(len) = self.raw.recv(&mut datagram) {
+            self.bytes_received += len;
+            self.take_in(&datagram[..len]);
+        }
     }
 
     fn take_in(&mut self, datagram: &[u8]) {
@@ -389,7 +409,7 @@ impl Attacker {
                 Header::Retry { long, token, .. } => {
                     assert!(!self.retried && retry::is_authentic(bytes, &self.peer));
                     self.token = token.to_vec();
-                    self.restart(&long.source_connection_id);
+                    self.restart(long.source_connection_id);
                     self.retried = true;
                     return;
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use netloom::core::Transport;
 use netloom::quic::{Connection, Endpoint, Lost, QuicClient, QuicServer, QuicServerBuilder, Stream};
 use netloom::tls::{Identity, TlsClient, TlsServer};
-use netloom::{Connector, Framing, Result, Server, ServerSession};
+use netloom::{Connector, Duration, Framing, Result, Server, ServerSession};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -29,12 +29,15 @@ impl Trust {
     }
 
     /// The more names, the longer the certificate.
+    ///
+    /// The handshake's time-out is longer than any test.
     pub(crate) fn with_names(names: usize) -> Self {
         let others = (1..names).map(|n| format!("a-rather-long-name-of-a-host-{n}.test"));
         let identity = Identity::self_signed(std::iter::once("localhost".to_owned()).chain(others)).unwrap();
         let certificate = identity.certificate().to_vec();
         let client = TlsClient::builder().authorities(&certificate).server_name("localhost").build().unwrap();
-        Self { server: TlsServer::new(identity).unwrap(), client, certificate }
+        let server = TlsServer::builder(identity).handshake_timeout(Duration::from_secs(3_600));
+        Self { server: server.build().unwrap(), client, certificate }
     }
 
     pub(crate) fn quic(&self) -> QuicServerBuilder {
