@@ -260,6 +260,21 @@ mod handshakes {
     }
 
     #[tokio::test]
+    async fn may_have_a_session_id() {
+        // RFC 9001, 8.4: it should be a violation, and is none.
+        let victim = Counted::new();
+        let mut attacker = Attacker::new(victim.address, victim.trust.attackers());
+        let (front, behind) = attacker.hello.split_at(4 + 2 + 32);
+        let hello = [front, &[32], &[7; 32], &behind[1..]].concat();
+        attacker.hello = with_extensions(&hello, |kind, content| Some((kind, content.to_vec())));
+        let first = attacker.first();
+        attacker.send_bytes(&first).await;
+        attacker.receive().await;
+        assert_eq!(attacker.close, None);
+        victim.serves().await;
+    }
+
+    #[tokio::test]
     async fn begin_with_a_client_hello() {
         refuses_hello(|_| b"\x01\0\0\x04abcd".to_vec(), DECODE_ERROR).await;
         refuses_hello(|_| END_OF_EARLY_DATA.to_vec(), UNEXPECTED_MESSAGE).await;
@@ -386,6 +401,19 @@ mod packets {
     }
 
     #[tokio::test]
+    async fn of_handshakes_may_end_an_application() {
+        // RFC 9000, 12.5, would have this be a violation; the connection ends without a word of the server's instead.
+        let victim = Counted::new();
+        let mut attacker = Attacker::new(victim.address, victim.trust.attackers());
+        attacker.shake().await;
+        let close = frame(Frame::ApplicationClose { error_code: 7, reason: b"" });
+        attacker.send(PacketType::Handshake, close).await;
+        attacker.hears().await;
+        assert_eq!(victim.server.stats().handshakes_failed, 1);
+        victim.serves().await;
+    }
+
+    #[tokio::test]
     async fn that_were_never_sent_are_not_acknowledged() {
         // RFC 9000, 13.1.
         refuses(ack(1_000_000..=1_000_000), TransportError::ProtocolViolation).await;
@@ -508,6 +536,22 @@ mod streams {
         refuses([&reset(4)[..], &reset(5)].concat(), error).await;
         // Not so what comes when all has come or does not matter any more, which the RFC leaves open.
         bears([&reset(4)[..], &stream(ONE_WAY, 4, b"5", false)].concat()).await;
+    }
+
+    #[tokio::test]
+    async fn in_crumbs_are_more_than_is_kept() {
+        // Each takes more room than the bytes in it: INTERNAL_ERROR (RFC 9000, 11).
+        let (mut victim, mut attacker) = established().await;
+        let crumbs: Vec<u64> = (1..10_000).step_by(2).collect();
+        for some in crumbs.chunks(100) {
+            let payload: Vec<u8> = some.iter().flat_map(|at| stream(ONE_WAY, *at, b"x", false)).collect();
+            attacker.send(PacketType::OneRtt, payload).await;
+            attacker.listens().await;
+            if attacker.close.is_some() {
+                break;
+            }
+        }
+        ends(&mut victim, &mut attacker, TransportError::InternalError).await;
     }
 
     #[tokio::test]

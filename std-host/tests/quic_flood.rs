@@ -15,7 +15,7 @@ use netloom::protocols::quic::{
     stateless_reset,
 };
 use netloom::quic::{Endpoint, Retry};
-use netloom::{Connector, Duration, Framing};
+use netloom::{Connector, Framing};
 
 fn attackers_at(victim: &Counted, from: Ipv4Addr) -> Attacker {
     let config = Arc::new(victim.trust.attackers());
@@ -237,6 +237,49 @@ async fn what_is_forged_does_not_end_a_connection() {
 }
 
 #[tokio::test]
+async fn what_needs_no_keys_does_not_end_a_connection() {
+    // RFC 9000, 17.2.1 and 17.2.5: Version Negotiation and Retry are not for servers. In the midst of a handshake they do end it
+    // if they come from the client's address, as Initial packets do that anybody can make who has seen the first one.
+    let victim = Counted::new();
+    let mut attacker = attacker_of(&victim);
+    attacker.shake().await;
+    let unprotected = |peer: &[u8]| {
+        [
+            [b"\xc0\0\0\0\0\x08", peer, b"\x08attacker\xba\xba\xba\xba"].concat(),
+            [b"\xf0\0\0\0\x01\x08", peer, b"\x08attackertoken", &[0; 16]].concat(),
+        ]
+    };
+    let mut other = attacker_of(&victim);
+    for datagram in unprotected(&attacker.peer) {
+        other.send_bytes(&datagram).await;
+    }
+    other.hears_nothing().await;
+    attacker.finish().await;
+    for datagram in unprotected(&attacker.peer) {
+        other.send_bytes(&datagram).await;
+        attacker.send_bytes(&datagram).await;
+    }
+    attacker.lives().await;
+}
+
+#[tokio::test]
+async fn who_goes_on_after_the_end_is_told_no_more_than_it_says() {
+    // RFC 9000, 10.2.1.
+    let victim = Victim::new();
+    let mut attacker = Attacker::established(victim.address, victim.trust.attackers()).await;
+    attacker.send(PacketType::OneRtt, frame(Frame::HandshakeDone)).await;
+    attacker.closed().await;
+    let (sent, received) = (attacker.bytes_sent, attacker.bytes_received);
+    let ping = Draft::new(PacketType::OneRtt, frame(Frame::Ping)).size(60);
+    for _ in 0..100 {
+        attacker.send_draft(&ping).await;
+    }
+    attacker.hears().await;
+    let (sent, received) = (attacker.bytes_sent - sent, attacker.bytes_received - received);
+    assert!(received <= sent, "{received} bytes for {sent}");
+}
+
+#[tokio::test]
 async fn nobody_is_sent_three_times_as_much_as_came_from_them() {
     // RFC 9000, 8.1: until a client has shown that it has the address that it comes from.
     let victim = Counted::with(Trust::with_names(400), |server| server);
@@ -307,7 +350,7 @@ async fn who_is_forgotten_is_told_so_by_less_than_it_sent() {
         loop {
             attacker.opaque.clear();
             attacker.send_draft(&late).await;
-            let _ = tokio::time::timeout(Duration::from_millis(10), attacker.receive()).await;
+            attacker.listens().await;
             if let Some(reset) = attacker.opaque.first() {
                 return reset.clone();
             }

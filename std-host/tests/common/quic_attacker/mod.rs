@@ -389,6 +389,11 @@ impl Attacker {
         datagram
     }
 
+    /// Takes in the next datagram, if there is to be one.
+    pub(crate) async fn listens(&mut self) {
+        let _ = tokio::time::timeout(Duration::from_millis(5), self.receive()).await;
+    }
+
     /// Takes in what has come, without waiting.
     pub(crate) fn receive_all(&mut self) {
         let mut datagram = vec![0; 2000];
