@@ -10,7 +10,7 @@ use quinn_proto::crypto::rustls::QuicClientConfig;
 
 use super::server::PROTOCOL;
 use super::settings::Settings;
-use crate::tls::{ConfigError, TlsClient};
+use crate::tls::{ConfigError, TlsClient, initial};
 
 /// How a client connects: with a [`TlsClient`]'s trust, pins, identity and protocols. Cheap to clone; clones share tickets, and
 /// tokens by which servers know an address again.
@@ -68,7 +68,7 @@ impl QuicClientBuilder {
     /// The client's side.
     ///
     /// # Errors
-    /// If TLS has no version or cipher that QUIC takes.
+    /// If there is no AES-128-GCM for the first packets.
     pub fn build(self) -> Result<QuicClient, ConfigError> {
         let mut tls = self.tls.for_quic();
         if !self.protocols.is_empty() {
@@ -78,8 +78,9 @@ impl QuicClientBuilder {
             tls.alpn_protocols.push(PROTOCOL.to_vec());
         }
         tls.enable_early_data = self.early_data;
-        let crypto = QuicClientConfig::try_from(tls)
-            .map_err(|error| ConfigError::new("QUIC needs TLS 1.3 with AES-128-GCM").because(error))?;
+        let crypto =
+            initial().and_then(|initial| QuicClientConfig::with_initial(Arc::new(tls), initial).ok());
+        let crypto = crypto.ok_or_else(|| ConfigError::new("QUIC needs AES-128-GCM"))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(self.settings.transport());
         Ok(QuicClient { config, tls: self.tls, handshake_timeout: self.handshake_timeout })

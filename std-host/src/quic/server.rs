@@ -8,7 +8,7 @@ use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{EndpointConfig, ServerConfig};
 
 use super::settings::Settings;
-use crate::tls::{ConfigError, TlsServer};
+use crate::tls::{ConfigError, TlsServer, initial};
 
 /// The protocol that is agreed on (ALPN) where none was named: QUIC demands that there is one (RFC 9001, 8.1).
 pub(super) const PROTOCOL: &[u8] = b"netloom";
@@ -125,7 +125,7 @@ impl QuicServerBuilder {
     /// The server's side.
     ///
     /// # Errors
-    /// If TLS has no version or cipher that QUIC takes.
+    /// If there is no AES-128-GCM for the first packets.
     pub fn build(self) -> Result<QuicServer, ConfigError> {
         let tls = self.tls.config();
         let mut config = ServerConfig::with_crypto(self.crypto(&tls)?);
@@ -156,9 +156,8 @@ impl QuicServerBuilder {
             tls.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
             tls.max_early_data_size = u32::MAX; // RFC 9001, 4.6.1
         }
-        let config = QuicServerConfig::try_from(tls)
-            .map_err(|error| ConfigError::new("QUIC needs TLS 1.3 with AES-128-GCM").because(error))?;
-        Ok(Arc::new(config))
+        let crypto = initial().and_then(|initial| QuicServerConfig::with_initial(Arc::new(tls), initial).ok());
+        crypto.map(Arc::new).ok_or_else(|| ConfigError::new("QUIC needs AES-128-GCM"))
     }
 }
 

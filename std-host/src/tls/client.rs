@@ -8,6 +8,7 @@ use rustls::client::{Resumption, UnbufferedClientConnection, VerifierBuilderErro
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, KeyLogFile, RootCertStore};
 
+use super::cipher::{Cipher, provider_of};
 use super::handshake::{HandshakeError, handshake};
 use super::identity::{Identity, provider};
 use super::pem::ConfigError;
@@ -27,6 +28,7 @@ use super::verify::{Pin, Verifier};
 /// | [`protocols`](TlsClientBuilder::protocols) | `http/1.1` for HTTP and WebSocket, else none (ALPN) |
 /// | [`server_name`](TlsClientBuilder::server_name) | the host that is connected to |
 /// | [`tls13_only`](TlsClientBuilder::tls13_only) | TLS 1.3 and 1.2 |
+/// | [`ciphers`](TlsClientBuilder::ciphers) | all of [`Cipher`] |
 /// | [`key_log`](TlsClientBuilder::key_log) | none |
 ///
 /// The server's certificate must be for the host that was asked for, always.
@@ -59,6 +61,7 @@ pub struct TlsClientBuilder {
     protocols: Vec<Vec<u8>>,
     name: Option<String>,
     tls13_only: bool,
+    ciphers: Vec<Cipher>,
     key_log: bool,
 }
 
@@ -129,6 +132,12 @@ impl TlsClientBuilder {
         self
     }
 
+    /// These ciphers only, the best first.
+    pub fn ciphers(mut self, ciphers: impl IntoIterator<Item = Cipher>) -> Self {
+        self.ciphers = ciphers.into_iter().collect();
+        self
+    }
+
     /// TLS 1.2 is refused.
     pub fn tls13_only(mut self) -> Self {
         self.tls13_only = true;
@@ -187,7 +196,7 @@ impl TlsClientBuilder {
             true => &[&rustls::version::TLS13],
             false => &[&rustls::version::TLS13, &rustls::version::TLS12],
         };
-        let builder = ClientConfig::builder_with_provider(provider())
+        let builder = ClientConfig::builder_with_provider(provider_of(&self.ciphers))
             .with_protocol_versions(versions)
             .map_err(|error| ConfigError::new("these versions cannot be had").because(error))?
             .dangerous()
@@ -224,6 +233,7 @@ impl TlsClient {
             protocols: Vec::new(),
             name: None,
             tls13_only: false,
+            ciphers: Vec::new(),
             key_log: false,
         }
     }

@@ -16,6 +16,7 @@
 //! TLS 1.3 and 1.2, key exchange also by X25519MLKEM768, which a quantum computer does not break. This is the only place
 //! that knows rustls.
 
+mod cipher;
 mod client;
 pub(crate) mod error;
 mod handshake;
@@ -26,6 +27,9 @@ mod server;
 mod stream;
 mod verify;
 
+pub use cipher::Cipher;
+#[cfg(feature = "quic")]
+pub(crate) use cipher::initial;
 pub use client::{TlsClient, TlsClientBuilder};
 pub use handshake::HandshakeError;
 pub(crate) use handshake::poll_unheard;

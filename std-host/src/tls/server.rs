@@ -8,6 +8,7 @@ use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
 use rustls::{KeyLogFile, RootCertStore, ServerConfig};
 use tokio::time::timeout;
 
+use super::cipher::{Cipher, provider_of};
 use super::handshake::{HandshakeError, attempt, handshake};
 use super::identity::{Identities, Identity, provider};
 use super::pem::{self, ConfigError};
@@ -23,6 +24,7 @@ use super::stream::Tls;
 /// | [`revoked`](TlsServerBuilder::revoked) | nothing is asked about revocation |
 /// | [`protocols`](TlsServerBuilder::protocols) | `http/1.1` for a server of HTTP, else none (ALPN) |
 /// | [`tls13_only`](TlsServerBuilder::tls13_only) | TLS 1.3 and 1.2 |
+/// | [`ciphers`](TlsServerBuilder::ciphers) | all of [`Cipher`] |
 /// | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) | 10 s |
 /// | [`handshakes_max`](TlsServerBuilder::handshakes_max) | 1,024 per worker |
 /// | [`key_log`](TlsServerBuilder::key_log) | none |
@@ -61,6 +63,7 @@ pub struct TlsServerBuilder {
     clients_may_be_unknown: bool,
     protocols: Vec<Vec<u8>>,
     tls13_only: bool,
+    ciphers: Vec<Cipher>,
     key_log: bool,
     handshake_timeout: Duration,
     handshakes_max: usize,
@@ -96,6 +99,12 @@ impl TlsServerBuilder {
     /// The protocols that are spoken, the best first (ALPN). A client that offers others only is refused.
     pub fn protocols<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.protocols = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
+        self
+    }
+
+    /// These ciphers only, the best first. The server chooses.
+    pub fn ciphers(mut self, ciphers: impl IntoIterator<Item = Cipher>) -> Self {
+        self.ciphers = ciphers.into_iter().collect();
         self
     }
 
@@ -141,7 +150,7 @@ impl TlsServerBuilder {
             true => &[&rustls::version::TLS13],
             false => &[&rustls::version::TLS13, &rustls::version::TLS12],
         };
-        let builder = ServerConfig::builder_with_provider(provider())
+        let builder = ServerConfig::builder_with_provider(provider_of(&self.ciphers))
             .with_protocol_versions(versions)
             .map_err(|error| ConfigError::new("these versions cannot be had").because(error))?;
         let builder = match self.client_authorities.as_slice() {
@@ -208,6 +217,7 @@ impl TlsServer {
             clients_may_be_unknown: false,
             protocols: Vec::new(),
             tls13_only: false,
+            ciphers: Vec::new(),
             key_log: false,
             handshake_timeout: Duration::from_secs(10),
             handshakes_max: 1024,
