@@ -44,6 +44,7 @@
 //! | [`mod@reference`] | a reader of HTTP responses, to judge ours by |
 //! | [`websocket`] | frames, and what they say |
 //! | `ethernet`, `time` | frames between embassy-net stacks; feature `embassy` |
+//! | `udp` | datagrams between addresses, for QUIC; feature `quic` |
 //! | [`scenarios`] | what netloom itself is tested with |
 //!
 //! Bound virtual time in every run, near to what it should take: a lost wake-up otherwise hides behind the
@@ -64,6 +65,8 @@ pub mod storage;
 pub mod tasks;
 #[cfg(feature = "embassy")]
 pub mod time;
+#[cfg(feature = "quic")]
+pub mod udp;
 pub mod websocket;
 pub mod world;
 

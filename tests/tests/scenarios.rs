@@ -2,12 +2,22 @@
 
 use netloom_lab::scenarios;
 
+/// What a scenario is called.
+macro_rules! called {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $called:literal) => {
+        $called
+    };
+}
+
 macro_rules! on_seeds {
-    ($($seeds:literal: $($name:ident)*;)*) => {
+    ($($seeds:literal: $($name:ident $($called:literal)?)*;)*) => {
         $($(
             #[test]
             fn $name() {
-                let (_, scenario) = scenarios::find(stringify!($name)).expect("it is in the table");
+                let (_, scenario) = scenarios::find(called!($name $($called)?)).expect("it is in the table");
                 (0..$seeds).for_each(scenario);
             }
         )*)*
@@ -15,7 +25,7 @@ macro_rules! on_seeds {
         #[test]
         fn every_scenario_is_run_here() {
             // The last needs embassy-net, and is in ethernet.rs.
-            let here = [$($(stringify!($name),)*)* "tcp_is_exact_through_loss"];
+            let here = [$($(called!($name $($called)?),)*)* "tcp_is_exact_through_loss"];
             for (name, _) in scenarios::ALL {
                 assert!(here.contains(name), "{name} is missing");
             }
@@ -32,6 +42,33 @@ on_seeds! {
     tls_a_changed_byte_is_never_heard
     tls_a_record_that_stalls_is_given_up_as_a_message_is
     tls_a_record_without_a_message_is_no_message_begun;
+50:
+    handshake
+    transfer
+    longrtt
+    chacha20
+    multiplexing
+    retry
+    resumption
+    zerortt
+    blackhole
+    keyupdate
+    ecn
+    amplificationlimit
+    handshakeloss
+    transferloss
+    handshakecorruption
+    transfercorruption
+    ipv6
+    rebind_port "rebind-port"
+    rebind_addr "rebind-addr"
+    connectionmigration
+    quic_packets_shrink_with_the_path
+    quic_early_data_that_is_not_taken_is_never_heard
+    quic_codes_arrive
+    quic_a_stream_that_is_not_read_stops_only_its_writer
+    quic_who_is_stopped_while_it_waits_is_told
+    quic_datagrams_are_whole_or_lost;
 300:
     a_board_serves_more_clients_than_it_has_sessions
     a_client_too_many_gets_a_goodbye_and_no_reset

@@ -20,6 +20,7 @@
 //! | `lending` | blocks that run out |
 //! | `board` | the host of microcontrollers: more clients than sessions, vanishing peers |
 //! | `tls` | handshakes and data over cuts, ends and changed bytes; feature `tls` |
+//! | `quic` | handshakes, transfers and paths that change over simulated UDP; feature `quic` |
 //! | `frames` | embassy-net stacks on simulated Ethernet |
 
 #[cfg(feature = "embassy")]
@@ -37,6 +38,8 @@ mod http_client;
 mod large;
 mod lending;
 mod pressure;
+#[cfg(feature = "quic")]
+mod quic;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;
@@ -53,7 +56,12 @@ use netloom_core::{Code, Duration, Error, Result};
 pub type Scenario = (&'static str, fn(u64));
 
 macro_rules! table {
-    (board: $($board:ident)*; tls: $($tls:ident)*; $($module:ident: $($name:ident)*;)*) => {
+    (
+        board: $($board:ident)*;
+        tls: $($tls:ident)*;
+        quic: $($quic_name:literal $quic:ident)*;
+        $($module:ident: $($name:ident)*;)*
+    ) => {
         /// Every scenario.
         pub const ALL: &[Scenario] = &[
             $($((stringify!($name), $module::$name),)*)*
@@ -61,6 +69,7 @@ macro_rules! table {
             ("tcp_is_exact_through_loss", frames::tcp_is_exact_through_loss),
             $(#[cfg(feature = "embassy")] (stringify!($board), board::$board),)*
             $(#[cfg(feature = "tls")] (stringify!($tls), tls::$tls),)*
+            $(#[cfg(feature = "quic")] ($quic_name, quic::$quic),)*
         ];
     };
 }
@@ -78,6 +87,33 @@ table! {
         tls_a_changed_byte_is_never_heard
         tls_a_record_that_stalls_is_given_up_as_a_message_is
         tls_a_record_without_a_message_is_no_message_begun;
+    // The names of the first are those that QUIC's implementations test each other by: interop.seemann.io.
+    quic: "handshake" handshake
+        "transfer" transfer
+        "longrtt" longrtt
+        "chacha20" chacha20
+        "multiplexing" multiplexing
+        "retry" retry
+        "resumption" resumption
+        "zerortt" zerortt
+        "blackhole" blackhole
+        "keyupdate" keyupdate
+        "ecn" ecn
+        "amplificationlimit" amplificationlimit
+        "handshakeloss" handshakeloss
+        "transferloss" transferloss
+        "handshakecorruption" handshakecorruption
+        "transfercorruption" transfercorruption
+        "ipv6" ipv6
+        "rebind-port" rebind_port
+        "rebind-addr" rebind_addr
+        "connectionmigration" connectionmigration
+        "quic_packets_shrink_with_the_path" packets_shrink_with_the_path
+        "quic_early_data_that_is_not_taken_is_never_heard" early_data_that_is_not_taken_is_never_heard
+        "quic_codes_arrive" codes_arrive
+        "quic_a_stream_that_is_not_read_stops_only_its_writer" a_stream_that_is_not_read_stops_only_its_writer
+        "quic_who_is_stopped_while_it_waits_is_told" who_is_stopped_while_it_waits_is_told
+        "quic_datagrams_are_whole_or_lost" datagrams_are_whole_or_lost;
     echo: echo_is_exact_however_it_is_cut
         queued_output_leaves_in_one_write;
     cancel: nothing_is_lost_when_receive_is_dropped

@@ -1,0 +1,201 @@
+//! What streams, datagrams and connections tell each other.
+
+use super::*;
+
+/// One end of a connection whose two ends are acted alike.
+async fn accept(endpoint: &Endpoint<Socket>) -> Connection {
+    endpoint.accept().await.expect("a driver")
+}
+
+/// Two ends that say what the scenario has them say.
+fn duet(
+    seed: u64,
+    path: Path,
+    settings: Settings,
+    within: Duration,
+    server: impl AsyncFnOnce(&World, Endpoint<Socket>, Connection),
+    client: impl AsyncFnOnce(&World, Endpoint<Socket>, Connection),
+) {
+    let world = World::new(seed);
+    let net = Net::new(&world, path);
+    let tls = tls();
+    let quic = QuicServer::builder(tls.0.clone()).settings(settings).build().expect("a server");
+    let (listens, ours) = Endpoint::on(net.socket(SERVER), Some(quic), world.clock(), seeded(&world));
+    let quic = QuicClient::builder(trusting(&tls.1)).settings(settings).build().expect("a client");
+    let (connects, theirs) = Endpoint::on(net.socket(CLIENT), None, world.clock(), seeded(&world));
+    let took = Cell::new(Duration::ZERO);
+    let mut lab = world.tasks();
+    for (name, driver) in ["the server's driver", "the client's driver"].into_iter().zip([ours, theirs]) {
+        lab.spawn(name, async { driver.run().await.expect("a socket that works") });
+    }
+    lab.spawn("the server", async {
+        let connection = accept(&listens).await;
+        server(&world, listens, connection).await;
+        took.set(took.get().max(world.elapsed()));
+    });
+    lab.spawn("the client", async {
+        let connection = connects.connect(&quic, SERVER).await.expect("a connection");
+        client(&world, connects, connection).await;
+        took.set(took.get().max(world.elapsed()));
+    });
+    lab.run(within + IDLE).assert_done();
+    assert!(took.get() <= within, "seed {seed}: it took {:?}", took.get());
+}
+
+/// A reset tells the reader, a stop the writer, and a close everybody.
+pub(in super::super) fn codes_arrive(seed: u64) {
+    let world = World::new(seed);
+    let settings = settings(&world);
+    let server = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut reset = connection.accept().await.expect("a stream");
+        assert_eq!(read(&mut reset, &mut [0]).await, Ok(1));
+        reset.reset(300);
+        let mut stopped = connection.accept().await.expect("a stream");
+        assert_eq!(read(&mut stopped, &mut [0]).await, Ok(1));
+        stopped.stop(301);
+        let mut dropped = connection.accept().await.expect("a stream");
+        assert_eq!(read(&mut dropped, &mut [0]).await, Ok(1));
+        drop(dropped);
+        // The client says when it has heard all of it.
+        let mut last = connection.accept_one_way().await.expect("a stream");
+        assert_eq!(read(&mut last, &mut [0]).await, Ok(1));
+        connection.close(70_000, b"enough");
+        assert_eq!(connection.lost().expect("it is closed").reason(), Reason::Closed);
+    };
+    let client = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        let failed = |code: Code, wire| Error::new(code).on_wire(wire);
+        let mut stream = connection.open().await.expect("a stream");
+        write(&mut stream, b"1").await.expect("room");
+        assert_eq!(read(&mut stream, &mut [0]).await, Err(failed(Code::ReceiveFailed, 300)), "seed {seed}");
+        let mut stream = connection.open().await.expect("a stream");
+        write(&mut stream, b"2").await.expect("room");
+        let error = loop {
+            if let Err(error) = write(&mut stream, &[2; 10_000]).await {
+                break error;
+            }
+        };
+        assert_eq!(error, failed(Code::SendFailed, 301), "seed {seed}");
+        let mut stream = connection.open().await.expect("a stream");
+        write(&mut stream, b"3").await.expect("room");
+        // What was never finished is no end.
+        assert_eq!(read(&mut stream, &mut [0]).await, Err(failed(Code::ReceiveFailed, 0)), "seed {seed}");
+        let mut last = connection.open_one_way().await.expect("a stream");
+        write(&mut last, b"4").await.expect("room");
+        let error = connection.accept().await.expect_err("it is closed");
+        let lost = connection.lost().expect("it is closed");
+        assert_eq!(error, failed(Code::ConnectionClosed, u16::MAX), "seed {seed}");
+        assert_eq!(
+            (lost.reason(), lost.text()),
+            (Reason::ClosedByPeer(70_000), &b"enough"[..]),
+            "seed {seed}"
+        );
+    };
+    // A last word that is lost is not said again to who is silent.
+    duet(seed, lossless(&world), settings, secs(5), server, client);
+}
+
+/// It stops at the window, and the others go on.
+pub(in super::super) fn a_stream_that_is_not_read_stops_only_its_writer(seed: u64) {
+    const WINDOW: usize = 20_000;
+    let settings = Settings {
+        idle: IDLE,
+        stream_window: WINDOW as u32,
+        receive_window: 3 * WINDOW as u32,
+        send_window: 4 * WINDOW as u32,
+        ..Settings::DEFAULT
+    };
+    let written = Cell::new(0);
+    let server = async |world: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut stalled = connection.accept().await.expect("a stream");
+        answer(connection.accept().await.expect("a stream")).await.expect("another goes on");
+        answer(connection.accept().await.expect("a stream")).await.expect("another goes on");
+        let (mut got, mut some) = (Vec::new(), [0; 5_000]);
+        loop {
+            // Nothing is under way then that could carry news of room by chance.
+            world.sleep(millis(200)).await;
+            match read(&mut stalled, &mut some).await.expect("its bytes") {
+                0 => break,
+                n => got.extend(&some[..n]),
+            }
+        }
+        assert_bytes(&got, &[7; 5 * WINDOW]);
+        connection.close(0, b"");
+    };
+    let client = async |world: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut stalled = connection.open().await.expect("a stream");
+        let writing = async {
+            while written.get() < 5 * WINDOW {
+                let most = 1_000.min(5 * WINDOW - written.get());
+                let n = poll_fn(|cx| stalled.poll_write(cx, &[7; 1_000][..most])).await.expect("room");
+                written.set(written.get() + n);
+            }
+            finish(&mut stalled).await.expect("an end");
+        };
+        let others = async {
+            while written.get() < WINDOW {
+                world.sleep(millis(10)).await;
+            }
+            for _ in 0..2 {
+                assert_eq!(written.get(), WINDOW, "seed {seed}");
+                exchange(&connection, seed, 30_000, 30_000).await.expect("an answer");
+            }
+        };
+        futures_util::future::join(writing, others).await;
+        connection.ended().await;
+    };
+    // The last word may be lost.
+    duet(seed, Path::rough(), settings, secs(10) + IDLE, server, client);
+}
+
+/// A writer that waits for room learns that its bytes are not wanted any more.
+pub(in super::super) fn who_is_stopped_while_it_waits_is_told(seed: u64) {
+    let world = World::new(seed);
+    let settings = settings(&world);
+    let server = async |world: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut stream = connection.accept_one_way().await.expect("a stream");
+        assert_eq!(read(&mut stream, &mut [0]).await, Ok(1));
+        world.sleep(secs(1)).await;
+        stream.stop(5);
+        connection.ended().await;
+    };
+    let client = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut stream = connection.open_one_way().await.expect("a stream");
+        let error = write(&mut stream, &[0; 1_000_000]).await.expect_err("it is stopped");
+        assert_eq!(error, Error::new(Code::SendFailed).on_wire(5), "seed {seed}");
+    };
+    duet(seed, Path { loss: 0, ..Path::rough() }, settings, secs(5), server, client);
+}
+
+/// Datagrams that an application sends, and is sent back at once.
+pub(in super::super) fn datagrams_are_whole_or_lost(seed: u64) {
+    const SENT: usize = 50;
+    let world = World::new(seed);
+    let settings = settings(&world);
+    let server = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        while let Ok(datagram) = connection.receive_datagram().await {
+            // It may have become too long meanwhile, or the connection be over.
+            let _ = connection.send_datagram(datagram);
+        }
+    };
+    let client = async |world: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut answered = 0;
+        for number in 0..SENT as u64 {
+            let most = connection.datagram_max().expect("the server takes them") as u64;
+            let sent = [&number.to_le_bytes()[..], &bytes(number, world.below(most - 8))].concat();
+            connection.send_datagram(sent).expect("it fits");
+            // Longer than there and back, and than a socket is full.
+            let answer = world.timeout(millis(50), connection.receive_datagram()).await;
+            if let Some(answer) = answer {
+                // Perhaps that to an earlier one.
+                let answer = answer.expect("a datagram");
+                let (number, rest) = answer.split_at(8);
+                let number = u64::from_le_bytes(number.try_into().expect("eight"));
+                assert_bytes(rest, &bytes(number, rest.len() as u64));
+                answered += 1;
+            }
+        }
+        assert!(answered > SENT / 3, "seed {seed}: {answered} were answered");
+    };
+    let path = Path { loss: 10, ..Path::rough() };
+    duet(seed, path, settings, secs(10) + IDLE, server, client);
+}
