@@ -156,7 +156,8 @@ impl QuicServerBuilder {
             tls.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
             tls.max_early_data_size = u32::MAX; // RFC 9001, 4.6.1
         }
-        let crypto = initial().and_then(|initial| QuicServerConfig::with_initial(Arc::new(tls), initial).ok());
+        let crypto =
+            initial().and_then(|initial| QuicServerConfig::with_initial(Arc::new(tls), initial).ok());
         crypto.map(Arc::new).ok_or_else(|| ConfigError::new("QUIC needs AES-128-GCM"))
     }
 }
