@@ -182,7 +182,7 @@ fn hard_handshakes(seed: u64, path: fn(&World) -> Path) {
     const CONNECTIONS: usize = 3;
     let world = World::new(seed);
     let plan = Plan::on(path(&world));
-    plan.stage(world).play(secs(900), CONNECTIONS, async |client| {
+    plan.stage(world).play(secs(3_000), CONNECTIONS, async |client| {
         for _ in 0..CONNECTIONS {
             let (up, down) = (client.world.below(2_000), client.world.below(2_000));
             let connection =

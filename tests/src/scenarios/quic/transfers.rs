@@ -65,7 +65,7 @@ fn hard_transfer(seed: u64, path: fn(&World) -> Path) {
     let world = World::new(seed);
     let (path, serves) = (path(&world), if seed.is_multiple_of(2) { Serves::Files } else { Serves::Echo });
     let stage = Plan { serves, ..Plan::on(path) }.stage(world);
-    let served = stage.play(secs(600), 1, async |client| {
+    let served = stage.play(secs(3_000), 1, async |client| {
         let (up, down) = (client.world.below(50_000), client.world.below(50_000));
         let transfer = async |connection: &Connection| match serves {
             Serves::Files => exchange(connection, seed, up, down).await,
