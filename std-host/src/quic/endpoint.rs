@@ -194,7 +194,9 @@ impl Endpoint {
     }
 
     /// Moves to another local address, as after a change of network; connections follow (RFC 9000, 9). Their peers must take
-    /// part, which they do unless a server forbids it.
+    /// part, which they do unless a server forbids it. A connection whose handshake is not done does not survive it, and one
+    /// on which nothing is sent is found by its peer only with the next packet, so keep-alive helps. A socket that is bound
+    /// to no address, as [`client`](Self::client)'s, goes along with a change of network by itself.
     ///
     /// # Errors
     /// The system's. All is as it was then.
