@@ -196,6 +196,33 @@ async fn no_more_streams_are_opened_than_the_peer_allows() {
 }
 
 #[tokio::test]
+async fn a_connection_has_more_streams_the_more_it_uses_up_to_the_most() {
+    let settings = Settings { streams_max: 100, one_way_streams_max: 10, ..Settings::DEFAULT };
+    let pair = pair_with(settings, Settings::DEFAULT).await;
+    let mut held = Vec::new();
+    for n in 0..110 {
+        let mut stream = match n < 100 {
+            true => pair.client.open().await.unwrap(),
+            false => pair.client.open_one_way().await.unwrap(),
+        };
+        write(&mut stream, &[n]).await.unwrap();
+        held.push(stream);
+    }
+    let patience = Duration::from_millis(200);
+    assert!(tokio::time::timeout(patience, pair.client.open()).await.is_err());
+    assert!(tokio::time::timeout(patience, pair.client.open_one_way()).await.is_err());
+    for n in 0..110 {
+        let mut stream = match n < 100 {
+            true => pair.server.accept().await.unwrap(),
+            false => pair.server.accept_one_way().await.unwrap(),
+        };
+        let mut got = [0];
+        assert_eq!(poll_fn(|cx| stream.poll_read(cx, &mut got)).await, Ok(1));
+        assert_eq!(got, [n]);
+    }
+}
+
+#[tokio::test]
 async fn datagrams_come_and_too_large_ones_are_refused() {
     let pair = pair().await;
     pair.client.send_datagram(&b"one"[..]).unwrap();

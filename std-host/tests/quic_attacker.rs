@@ -26,9 +26,8 @@ const ONE_WAY: StreamId = StreamId::new(Side::Client, Direction::Unidirectional,
 /// and such as only the server could.
 const SERVERS: StreamId = StreamId::new(Side::Server, Direction::Bidirectional, 0);
 const SERVERS_ONE_WAY: StreamId = StreamId::new(Side::Server, Direction::Unidirectional, 0);
-/// The first one that the client may not open.
-const TOO_MANY: StreamId =
-    StreamId::new(Side::Client, Direction::Bidirectional, Settings::DEFAULT.streams_max as u64);
+/// The first one that the client may not open at first.
+const TOO_MANY: StreamId = StreamId::new(Side::Client, Direction::Bidirectional, 16);
 
 fn stream(stream_id: StreamId, offset: u64, data: &[u8], fin: bool) -> Vec<u8> {
     frame(Frame::Stream(Stream { stream_id, offset, data, fin, extent: Extent::Delimited }))

@@ -25,6 +25,7 @@ use crate::tls::{ConfigError, TlsClient, initial};
 pub struct QuicClient {
     config: ClientConfig,
     tls: TlsClient,
+    settings: Settings,
     handshake_timeout: Duration,
 }
 
@@ -83,7 +84,12 @@ impl QuicClientBuilder {
         let crypto = crypto.ok_or_else(|| ConfigError::new("QUIC needs AES-128-GCM"))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(self.settings.transport());
-        Ok(QuicClient { config, tls: self.tls, handshake_timeout: self.handshake_timeout })
+        Ok(QuicClient {
+            config,
+            tls: self.tls,
+            settings: self.settings,
+            handshake_timeout: self.handshake_timeout,
+        })
     }
 }
 
@@ -105,6 +111,10 @@ impl QuicClient {
 
     pub(super) fn config(&self) -> ClientConfig {
         self.config.clone()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn handshake_timeout(&self) -> Duration {

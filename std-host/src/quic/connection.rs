@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use rustls::pki_types::CertificateDer;
 
 use super::fault::Lost;
+use super::settings::Settings;
 use super::stream::{OneWay, Stream};
 
 /// Connections with something to do, and the driver that does it.
@@ -87,6 +88,10 @@ pub(super) struct State {
     pub(super) shown: bool,
     /// The driver knows that it is closed.
     pub(super) settled: bool,
+    /// What was passed on made something to send.
+    pub(super) has_more: bool,
+    /// Most streams that the peer may ever have open at a time, in each direction.
+    streams_max: [u32; 2],
     /// Early data was sent and not accepted: its streams never were.
     rejected: bool,
     pub(super) streams: FxHashMap<StreamId, Wakers>,
@@ -149,8 +154,22 @@ impl State {
                 wake(self.streams.get_mut(&id).and_then(|who| who.writer.take()));
                 self.wake_waiters();
             }
-            StreamEvent::Opened { dir } => wake(self.accepts[dir as usize].take()),
+            StreamEvent::Opened { dir } => {
+                self.make_places(dir);
+                wake(self.accepts[dir as usize].take());
+            }
             StreamEvent::Finished { .. } | StreamEvent::Available { .. } => self.wake_waiters(),
+        }
+    }
+
+    /// Twice as many places for streams of the peer as there are, if half of them are taken.
+    fn make_places(&mut self, dir: Dir) {
+        let (places, most) =
+            (self.proto.max_concurrent_streams(dir), u64::from(self.streams_max[dir as usize]));
+        if places < most && self.proto.streams().remote_open_streams(dir) * 2 >= places {
+            let more = u32::try_from(most.min(places * 2)).unwrap_or(u32::MAX);
+            self.proto.set_max_concurrent_streams(dir, more.into());
+            self.has_more = true;
         }
     }
 
@@ -202,6 +221,7 @@ impl Shared {
         handle: usize,
         late: Instant,
         ready: Arc<Ready>,
+        settings: &Settings,
     ) -> Arc<Self> {
         let state = State {
             proto,
@@ -214,6 +234,8 @@ impl Shared {
             connected: false,
             shown: false,
             settled: false,
+            streams_max: [settings.streams_max, settings.one_way_streams_max],
+            has_more: false,
             rejected: false,
             streams: FxHashMap::default(),
             waiters: Vec::new(),

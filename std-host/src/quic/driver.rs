@@ -18,6 +18,7 @@ use super::datagrams::{Datagram, Datagrams, Outgoing};
 use super::endpoint::{Door, Request};
 use super::fault::{Lost, Reason};
 use super::server::QuicServer;
+use super::settings::Settings;
 
 /// In one turn, before others have theirs: calls to receive,
 const RECEIVES: usize = 4;
@@ -116,12 +117,12 @@ impl<K: Clock> Core<K> {
         &mut self,
         handle: ConnectionHandle,
         proto: quinn_proto::Connection,
-        handshake: Duration,
+        (handshake, settings): (Duration, &Settings),
         door: &Door<D>,
     ) -> Arc<Shared> {
         // A year is for ever, and does not overflow the clock.
         let late = self.now + handshake.min(Duration::from_secs(365 * 86_400));
-        let shared = Shared::new(proto, handle.0, late, door.ready.clone());
+        let shared = Shared::new(proto, handle.0, late, door.ready.clone(), settings);
         if self.connections.len() <= handle.0 {
             self.connections.resize_with(handle.0 + 1, || None);
         }
@@ -186,7 +187,7 @@ impl<K: Clock> Core<K> {
         }
         match self.proto.accept(incoming, self.now, out, Some(server.config())) {
             Ok((handle, proto)) => {
-                self.insert(handle, proto, server.handshake_timeout(), door);
+                self.insert(handle, proto, (server.handshake_timeout(), server.settings()), door);
                 self.handshakes.begin(handle.0, source);
                 None
             }
@@ -278,6 +279,7 @@ impl<K: Clock> Core<K> {
             }
         }
         shared.pass_on(&mut state);
+        more |= mem::take(&mut state.has_more);
         if state.proto.is_closed() && !mem::replace(&mut state.settled, true) {
             self.alive -= 1;
         }
@@ -492,10 +494,12 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
     fn answer(&mut self) {
         for request in self.door.requests() {
             match request {
-                Request::Connect { config, handshake, to, name, answer } => {
+                Request::Connect { config, behaves, to, name, answer } => {
                     let made = self.core.proto.connect(self.core.now, *config, to, &name);
-                    let made =
-                        made.map(|(handle, proto)| self.core.insert(handle, proto, handshake, &self.door));
+                    let (handshake, settings) = behaves;
+                    let made = made.map(|(handle, proto)| {
+                        self.core.insert(handle, proto, (handshake, &settings), &self.door)
+                    });
                     // Who does not wait any more drops it, and so closes it.
                     let _ = answer.send(made.map(Connection::new).map_err(refused));
                 }

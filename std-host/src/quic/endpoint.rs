@@ -20,6 +20,7 @@ use super::connection::{Connection, Ready, wake};
 use super::datagrams::Datagrams;
 use super::driver::Driver;
 use super::server::QuicServer;
+use super::settings::Settings;
 use super::udp::{Udp, bind};
 use crate::clock::TokioClock;
 
@@ -65,7 +66,8 @@ struct Asked<D> {
 pub(super) enum Request<D> {
     Connect {
         config: Box<ClientConfig>,
-        handshake: Duration,
+        /// How long the handshake may take, and what the connection may use.
+        behaves: (Duration, Settings),
         to: SocketAddr,
         name: String,
         answer: oneshot::Sender<Result<Connection>>,
@@ -300,7 +302,7 @@ impl<D> Endpoint<D> {
         let config = Box::new(client.config());
         self.door.ask(Request::Connect {
             config,
-            handshake: client.handshake_timeout(),
+            behaves: (client.handshake_timeout(), *client.settings()),
             to,
             name,
             answer,

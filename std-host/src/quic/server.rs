@@ -228,6 +228,10 @@ impl QuicServer {
         self.shared.endpoint.clone()
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.shared.builder.settings
+    }
+
     pub(super) fn handshake_timeout(&self) -> Duration {
         self.shared.tls.handshake_timeout()
     }

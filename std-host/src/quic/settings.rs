@@ -25,10 +25,10 @@ pub struct Settings {
     /// Without a packet from the peer we say something that it answers, so that neither it nor what lies between forgets
     /// us. Default never: that is the client's to choose.
     pub keep_alive: Duration,
-    /// Most streams in each direction that the peer may have open at a time (RFC 9000, 4.6). Default 96 that both ends write
-    /// to, and
+    /// Most streams in each direction that the peer may have open at a time (RFC 9000, 4.6). A connection begins with 16, and
+    /// has twice as many whenever half of them are open: places take memory. Default 128 that both ends write to, and
     pub streams_max: u32,
-    /// 16 that only the peer writes to. (Tables of a connection have 128 places; one more stream would double them.)
+    /// 128 that only the peer writes to, of which a connection begins with 4.
     pub one_way_streams_max: u32,
     /// Most bytes of one stream that were not read yet (RFC 9000, 4.1). Default 512 KiB.
     pub stream_window: u32,
@@ -63,8 +63,8 @@ impl Settings {
     pub const DEFAULT: Self = Self {
         idle: Duration::from_secs(30),
         keep_alive: Duration::MAX,
-        streams_max: 96,
-        one_way_streams_max: 16,
+        streams_max: 128,
+        one_way_streams_max: 128,
         stream_window: 512 * 1024,
         receive_window: 1024 * 1024,
         send_window: 1024 * 1024,
@@ -81,8 +81,8 @@ impl Settings {
             Congestion::Bbr => Arc::new(BbrConfig::default()),
         };
         config
-            .max_concurrent_bidi_streams(self.streams_max.into())
-            .max_concurrent_uni_streams(self.one_way_streams_max.into())
+            .max_concurrent_bidi_streams(self.streams_max.min(STREAMS).into())
+            .max_concurrent_uni_streams(self.one_way_streams_max.min(ONE_WAY_STREAMS).into())
             .stream_receive_window(self.stream_window.into())
             .receive_window(self.receive_window.into())
             .send_window(self.send_window.into())
@@ -95,6 +95,10 @@ impl Settings {
         Arc::new(config)
     }
 }
+
+/// How many streams a connection begins with.
+const STREAMS: u32 = 16;
+const ONE_WAY_STREAMS: u32 = 4;
 
 /// `None` for what is for ever: anything above 49 days, as elsewhere.
 fn milliseconds(duration: Duration) -> Option<VarInt> {

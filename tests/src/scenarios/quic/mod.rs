@@ -258,7 +258,7 @@ impl Client<'_> {
                 Ok(connection) => return connection,
                 Err(error) if error.code() == Code::Unsupported => {}
                 Err(error) => {
-                    assert!(matches!(error.wire(), PROTOCOL_VIOLATION | APPLICATION_ERROR), "{error}")
+                    assert!(matches!(error.wire(), PROTOCOL_VIOLATION | APPLICATION_ERROR), "{error}");
                 }
             }
         }
