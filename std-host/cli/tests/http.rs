@@ -32,7 +32,7 @@ mod serve {
     #[test]
     fn both_services_are_told_and_curl_and_connect_get_the_same() {
         let serving = Serving::start(&[]);
-        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 4);
+        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 5);
         assert_eq!(serving.endpoint("http")["application"], "demo");
         let url = serving.http("plaintext");
         assert_eq!(text(&connect(&[&url])), "Hello, World!");
@@ -58,7 +58,7 @@ mod serve {
         assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 1);
         assert_eq!(text(&connect(&[&serving.http("plaintext")])), "Hello, World!");
         let serving = Serving::start(&["--no-http"]);
-        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 2);
+        assert_eq!(serving.report["endpoints"].as_array().unwrap().len(), 3);
         assert_eq!(text(&run(&["connect", serving.url()], "a\n")), "a\n");
         for args in [
             &["serve", "--no-tcp", "--no-http"][..],
@@ -67,6 +67,7 @@ mod serve {
             &["serve", "--no-http", "--files", "."],
             &["serve", "--http", "70000"],
             &["serve", "--no-tls", "--https", "0"],
+            &["serve", "--no-tls", "--quic", "0"],
             &["serve", "--cert", "a.pem"],
             &["serve", "--tcp", "0", "--http", "0", "--cert", "/no/such/file", "--key", "/no/such/file"],
         ] {
