@@ -110,7 +110,7 @@ impl QuicServerBuilder {
     }
 
     /// The protocols that are spoken, the best first (ALPN), whatever TLS says. Sessions see what was agreed on in
-    /// [`Session::secured`](netloom_core::Session::secured).
+    /// [`Transport::secured`](netloom_core::Transport::secured).
     pub fn protocols<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.protocols = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
         self
