@@ -43,6 +43,12 @@ import collections, json, sys
 # Nobody vouches for the certificate, so nobody can revoke it; 127.0.0.1 is in no DNS; an openssl without GOST is the tool's.
 EXPECTED = {"cert_chain_of_trust", "cert_revocation", "DNS_CAArecord", "engine_problem"}
 findings = json.load(open(sys.argv[1]))
+# With nothing to say, openssl's client may leave before the ticket comes, behind the handshake (RFC 8446, 4.6.1), and has none to
+# come back with. That is no finding; tests/tls_foreign.rs resumes with openssl.
+findings = [
+    finding for finding in findings
+    if finding["id"] != "sessionresumption_ticket" or not finding["finding"].startswith("check failed")
+]
 counts = collections.Counter(finding["severity"] for finding in findings)
 bad = [finding for finding in findings if finding["severity"] not in ("OK", "INFO") and finding["id"] not in EXPECTED]
 for finding in bad:
