@@ -11,11 +11,9 @@
 //! The server's certificate is made for the moment, and the client takes any.
 
 use std::error::Error;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use netloom::Duration;
-use netloom::core::Transport;
 use netloom::quic::{Connection, Endpoint, QuicClient, QuicServer, Retry, Stream};
 use netloom::tls::{Identity, TlsClient, TlsServer};
 
@@ -64,7 +62,7 @@ async fn answer(mut stream: Stream) -> netloom::Result<()> {
     let mut asked = Vec::new();
     while !asked.ends_with(b"\n") && asked.len() < LINE_MAX {
         let mut some = [0; 256];
-        match poll_fn(|cx| stream.poll_read(cx, &mut some)).await? {
+        match stream.read(&mut some).await? {
             0 => break,
             n => asked.extend_from_slice(&some[..n]),
         }
@@ -80,9 +78,12 @@ async fn answer(mut stream: Stream) -> netloom::Result<()> {
     };
     let piece = [b'n'; 16 * 1024];
     while left > 0 {
-        left -= poll_fn(|cx| stream.poll_write(cx, &piece[..left.min(piece.len())])).await?;
+        let some = left.min(piece.len());
+        stream.write_all(&piece[..some]).await?;
+        left -= some;
     }
-    poll_fn(|cx| stream.poll_finish(cx)).await
+    stream.finish();
+    Ok(())
 }
 
 async fn get(server: SocketAddr, paths: &[&str], options: &[&str]) -> Result<()> {
@@ -124,16 +125,11 @@ async fn get(server: SocketAddr, paths: &[&str], options: &[&str]) -> Result<()>
 
 async fn fetch(connection: &Connection, path: &str) -> netloom::Result<usize> {
     let mut stream = connection.open().await?;
-    let line = format!("GET {path}\r\n");
-    let mut rest = line.as_bytes();
-    while !rest.is_empty() {
-        let n = poll_fn(|cx| stream.poll_write(cx, rest)).await?;
-        rest = &rest[n..];
-    }
-    poll_fn(|cx| stream.poll_finish(cx)).await?;
+    stream.write_all(format!("GET {path}\r\n").as_bytes()).await?;
+    stream.finish();
     let (mut all, mut some) = (0, vec![0; 64 * 1024]);
     loop {
-        match poll_fn(|cx| stream.poll_read(cx, &mut some)).await? {
+        match stream.read(&mut some).await? {
             0 => return Ok(all),
             n => all += n,
         }

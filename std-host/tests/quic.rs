@@ -2,10 +2,9 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 
 use netloom::core::Transport;
-use netloom::quic::{Connection, Endpoint, QuicClient, QuicServer, Reason, Retry, Settings, Stream};
+use netloom::quic::{Connection, Endpoint, QuicClient, QuicServer, Reason, Retry, Settings};
 use netloom::tls::{Identity, TlsClient, TlsServer};
 use netloom::{Code, Connector, Duration, Error, Framing, Result, Server, ServerSession};
 
@@ -44,28 +43,6 @@ async fn pair_with(at_server: Settings, at_client: Settings) -> Pair {
     Pair { client: client.unwrap(), server: server.unwrap(), endpoints }
 }
 
-async fn write(stream: &mut Stream, mut bytes: &[u8]) -> Result<()> {
-    while !bytes.is_empty() {
-        let n = poll_fn(|cx| Pin::new(&mut *stream).get_mut().poll_write(cx, bytes)).await?;
-        bytes = &bytes[n..];
-    }
-    Ok(())
-}
-
-async fn finish(stream: &mut Stream) -> Result<()> {
-    poll_fn(|cx| stream.poll_finish(cx)).await
-}
-
-async fn read_to_end(stream: &mut Stream) -> Result<Vec<u8>> {
-    let (mut all, mut some) = (Vec::new(), vec![0; 10_000]);
-    loop {
-        match poll_fn(|cx| stream.poll_read(cx, &mut some)).await? {
-            0 => return Ok(all),
-            n => all.extend(&some[..n]),
-        }
-    }
-}
-
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|n| (n.wrapping_mul(31).wrapping_add(seed) >> 3) as u8).collect()
 }
@@ -83,27 +60,27 @@ async fn streams_of_both_kinds_carry_bytes_both_ways() {
     let sent = pattern(300_000, 1);
     let server = async {
         let mut stream = pair.server.accept().await.unwrap();
-        let got = read_to_end(&mut stream).await.unwrap();
-        write(&mut stream, &got).await.unwrap();
-        finish(&mut stream).await.unwrap();
+        let got = stream.read_to_end(usize::MAX).await.unwrap();
+        stream.write_all(&got).await.unwrap();
+        stream.finish();
         let mut one_way = pair.server.accept_one_way().await.unwrap();
-        let got = read_to_end(&mut one_way).await.unwrap();
-        assert_eq!(write(&mut one_way, b"x").await, Err(Error::new(Code::SendFailed)));
+        let got = one_way.read_to_end(usize::MAX).await.unwrap();
+        assert_eq!(one_way.write_all(b"x").await, Err(Error::new(Code::SendFailed)));
         let mut back = pair.server.open_one_way().await.unwrap();
-        write(&mut back, &got).await.unwrap();
-        finish(&mut back).await.unwrap();
+        back.write_all(&got).await.unwrap();
+        back.finish();
     };
     let client = async {
         let mut stream = pair.client.open().await.unwrap();
-        write(&mut stream, &sent).await.unwrap();
-        finish(&mut stream).await.unwrap();
-        assert!(read_to_end(&mut stream).await.unwrap() == sent);
+        stream.write_all(&sent).await.unwrap();
+        stream.finish();
+        assert!(stream.read_to_end(usize::MAX).await.unwrap() == sent);
         let mut one_way = pair.client.open_one_way().await.unwrap();
-        assert_eq!(read_to_end(&mut one_way).await, Ok(Vec::new()));
-        write(&mut one_way, b"only this way").await.unwrap();
-        finish(&mut one_way).await.unwrap();
+        assert_eq!(one_way.read_to_end(usize::MAX).await, Ok(Vec::new()));
+        one_way.write_all(b"only this way").await.unwrap();
+        one_way.finish();
         let mut back = pair.client.accept_one_way().await.unwrap();
-        assert_eq!(read_to_end(&mut back).await.unwrap(), b"only this way");
+        assert_eq!(back.read_to_end(usize::MAX).await.unwrap(), b"only this way");
     };
     tokio::join!(server, client);
 }
@@ -112,29 +89,29 @@ async fn streams_of_both_kinds_carry_bytes_both_ways() {
 async fn a_stream_that_is_dropped_unfinished_does_not_look_whole() {
     let pair = pair().await;
     let mut stream = pair.client.open().await.unwrap();
-    write(&mut stream, b"half a mess").await.unwrap();
+    stream.write_all(b"half a mess").await.unwrap();
     let mut got = pair.server.accept().await.unwrap();
     drop(stream);
-    assert_eq!(read_to_end(&mut got).await.unwrap_err().code(), Code::ReceiveFailed);
-    assert_eq!(write(&mut got, b"x").await.unwrap_err().code(), Code::SendFailed);
+    assert_eq!(got.read_to_end(usize::MAX).await.unwrap_err().code(), Code::ReceiveFailed);
+    assert_eq!(got.write_all(b"x").await.unwrap_err().code(), Code::SendFailed);
 }
 
 #[tokio::test]
 async fn codes_of_streams_and_connections_arrive_whole() {
     let pair = pair().await;
     let mut stream = pair.client.open().await.unwrap();
-    write(&mut stream, b"x").await.unwrap();
+    stream.write_all(b"x").await.unwrap();
     let mut got = pair.server.accept().await.unwrap();
     stream.reset(4_711);
-    let error = read_to_end(&mut got).await.unwrap_err();
+    let error = got.read_to_end(usize::MAX).await.unwrap_err();
     assert_eq!((error.code(), error.wire()), (Code::ReceiveFailed, 4_711));
 
     let mut stream = pair.client.open().await.unwrap();
-    write(&mut stream, b"x").await.unwrap();
+    stream.write_all(b"x").await.unwrap();
     let mut got = pair.server.accept().await.unwrap();
     got.stop(70_000);
     let error = loop {
-        if let Err(error) = write(&mut stream, b"more").await {
+        if let Err(error) = stream.write_all(b"more").await {
             break error;
         }
         tokio::task::yield_now().await;
@@ -163,16 +140,16 @@ async fn a_reader_that_waits_holds_up_its_writer_alone() {
     assert!(stuck.await.is_err());
     assert_eq!(written, 20_000);
     let mut other = pair.client.open().await.unwrap();
-    write(&mut other, b"goes on").await.unwrap();
-    finish(&mut other).await.unwrap();
+    other.write_all(b"goes on").await.unwrap();
+    other.finish();
     let mut first = pair.server.accept().await.unwrap();
     let mut second = pair.server.accept().await.unwrap();
-    assert_eq!(read_to_end(&mut second).await.unwrap(), b"goes on");
+    assert_eq!(second.read_to_end(usize::MAX).await.unwrap(), b"goes on");
     let rest = async {
-        write(&mut stalled, &[7; 50_000]).await.unwrap();
-        finish(&mut stalled).await.unwrap();
+        stalled.write_all(&[7; 50_000]).await.unwrap();
+        stalled.finish();
     };
-    let ((), got) = tokio::join!(rest, read_to_end(&mut first));
+    let ((), got) = tokio::join!(rest, first.read_to_end(usize::MAX));
     assert_eq!(got.unwrap().len(), 70_000);
 }
 
@@ -183,7 +160,7 @@ async fn no_more_streams_are_opened_than_the_peer_allows() {
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = pair.client.open().await.unwrap();
-        write(&mut stream, b"x").await.unwrap();
+        stream.write_all(b"x").await.unwrap();
         held.push(stream);
     }
     let third = tokio::time::timeout(Duration::from_millis(200), pair.client.open());
@@ -205,7 +182,7 @@ async fn a_connection_has_more_streams_the_more_it_uses_up_to_the_most() {
             true => pair.client.open().await.unwrap(),
             false => pair.client.open_one_way().await.unwrap(),
         };
-        write(&mut stream, &[n]).await.unwrap();
+        stream.write_all(&[n]).await.unwrap();
         held.push(stream);
     }
     let patience = Duration::from_millis(200);
@@ -245,14 +222,14 @@ async fn who_closes_when_done_has_delivered() {
         let sent = pattern(200_000, round);
         let client = async {
             let mut stream = pair.client.open_one_way().await.unwrap();
-            write(&mut stream, &sent).await.unwrap();
-            finish(&mut stream).await.unwrap();
+            stream.write_all(&sent).await.unwrap();
+            stream.finish();
             drop(stream);
             assert!(pair.client.close_when_done(Duration::from_secs(10)).await);
         };
         let server = async {
             let mut stream = pair.server.accept_one_way().await.unwrap();
-            read_to_end(&mut stream).await
+            stream.read_to_end(usize::MAX).await
         };
         let ((), got) = tokio::join!(client, server);
         assert!(got.unwrap() == sent);
@@ -266,15 +243,15 @@ async fn keys_are_updated_in_the_middle_of_a_transfer() {
     let client = async {
         let mut stream = pair.client.open_one_way().await.unwrap();
         for part in sent.chunks(40_000) {
-            write(&mut stream, part).await.unwrap();
+            stream.write_all(part).await.unwrap();
             pair.client.update_keys();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        finish(&mut stream).await.unwrap();
+        stream.finish();
     };
     let server = async {
         let mut stream = pair.server.accept_one_way().await.unwrap();
-        read_to_end(&mut stream).await.unwrap()
+        stream.read_to_end(usize::MAX).await.unwrap()
     };
     let ((), got) = tokio::join!(client, server);
     assert!(got == sent);
@@ -285,12 +262,12 @@ async fn a_client_that_moves_keeps_its_connection() {
     let pair = pair().await;
     let before = pair.server.peer();
     let mut stream = pair.client.open().await.unwrap();
-    write(&mut stream, b"before ").await.unwrap();
+    stream.write_all(b"before ").await.unwrap();
     let mut got = pair.server.accept().await.unwrap();
     pair.endpoints.0.rebind(local()).unwrap();
-    write(&mut stream, b"after").await.unwrap();
-    finish(&mut stream).await.unwrap();
-    assert_eq!(read_to_end(&mut got).await.unwrap(), b"before after");
+    stream.write_all(b"after").await.unwrap();
+    stream.finish();
+    assert_eq!(got.read_to_end(usize::MAX).await.unwrap(), b"before after");
     assert_ne!(pair.server.peer(), before);
 }
 
@@ -327,9 +304,9 @@ async fn early_data_arrives_marked_and_once_only_with_a_ticket() {
         while let Some(connection) = server.accept().await {
             let mut stream = connection.accept().await.unwrap();
             early.push(stream.is_early());
-            let got = read_to_end(&mut stream).await.unwrap();
-            write(&mut stream, &got).await.unwrap();
-            finish(&mut stream).await.unwrap();
+            let got = stream.read_to_end(usize::MAX).await.unwrap();
+            stream.write_all(&got).await.unwrap();
+            stream.finish();
             connection.ended().await;
             if early.len() == 2 {
                 break;
@@ -342,9 +319,9 @@ async fn early_data_arrives_marked_and_once_only_with_a_ticket() {
         let connection = own.connect_early(&client, address).await.unwrap();
         let mut stream = connection.open().await.unwrap();
         assert_eq!(stream.is_early(), early);
-        write(&mut stream, b"hello").await.unwrap();
-        finish(&mut stream).await.unwrap();
-        assert_eq!(read_to_end(&mut stream).await.unwrap(), b"hello");
+        stream.write_all(b"hello").await.unwrap();
+        stream.finish();
+        assert_eq!(stream.read_to_end(usize::MAX).await.unwrap(), b"hello");
         assert_eq!(connection.established().await, Ok(early));
         connection.close(0, b"");
     }
@@ -366,31 +343,31 @@ async fn early_data_that_is_not_accepted_fails_and_what_follows_does_not() {
         let serving = tokio::spawn(async move {
             let connection = server.accept().await.unwrap();
             let mut stream = connection.accept().await.unwrap();
-            let got = read_to_end(&mut stream).await.unwrap();
+            let got = stream.read_to_end(usize::MAX).await.unwrap();
             connection.ended().await;
             got
         });
         let connection = own.connect_early(&client, address).await.unwrap();
         let mut early = connection.open().await.unwrap();
         if accepts {
-            write(&mut early, b"for the ticket").await.unwrap();
-            finish(&mut early).await.unwrap();
+            early.write_all(b"for the ticket").await.unwrap();
+            early.finish();
             connection.established().await.unwrap();
             connection.delivered().await.unwrap();
             // The ticket comes behind the handshake.
             tokio::time::sleep(Duration::from_millis(50)).await;
         } else {
             assert!(early.is_early());
-            write(&mut early, b"lost").await.unwrap();
+            early.write_all(b"lost").await.unwrap();
             assert_eq!(connection.established().await, Ok(false));
-            assert_eq!(read_to_end(&mut early).await.unwrap_err().code(), Code::ReceiveFailed);
-            assert_eq!(write(&mut early, b"x").await.unwrap_err().code(), Code::SendFailed);
+            assert_eq!(early.read_to_end(usize::MAX).await.unwrap_err().code(), Code::ReceiveFailed);
+            assert_eq!(early.write_all(b"x").await.unwrap_err().code(), Code::SendFailed);
             let mut stream = connection.open().await.unwrap();
             // It has the number of the other, whose end must not touch it.
             assert_eq!(stream.id(), early.id());
             drop(early);
-            write(&mut stream, b"again").await.unwrap();
-            finish(&mut stream).await.unwrap();
+            stream.write_all(b"again").await.unwrap();
+            stream.finish();
             connection.delivered().await.unwrap();
         }
         connection.close(0, b"");

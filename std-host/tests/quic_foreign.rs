@@ -1,12 +1,10 @@
 //! Our QUIC and quinn's, in both roles: another driver of the same state machine, so what is tried is how ours drives it.
 //! (aioquic, which shares nothing with it, is tried by `tests/conformance/aioquic.sh`.)
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use netloom::core::Transport;
-use netloom::quic::{Endpoint, QuicClient, QuicServer, Reason, Stream};
+use netloom::quic::{Endpoint, QuicClient, QuicServer, Reason};
 use netloom::tls::{Identity, TlsClient, TlsServer};
 use netloom::{Connector, Framing, Result, Server, ServerSession};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -108,8 +106,9 @@ async fn quinns_clients_find_streams_datagrams_codes_and_early_data() {
             let connection = ours.accept().await.unwrap();
             let mut stream = connection.accept().await.unwrap();
             early.push(stream.is_early());
-            let got = read_to_end(&mut stream).await.unwrap();
-            write_and_finish(&mut stream, &got).await.unwrap();
+            let got = stream.read_to_end(usize::MAX).await.unwrap();
+            stream.write_all(&got).await.unwrap();
+            stream.finish();
             connection.send_datagram(connection.receive_datagram().await.unwrap()).unwrap();
             let mut refused = connection.accept().await.unwrap();
             refused.reset(70_000);
@@ -182,8 +181,9 @@ async fn quinns_servers_are_spoken_to_by_sessions_and_streams() {
     let connection = endpoint.connect_early(&client, address).await.unwrap();
     for _ in 0..3 {
         let mut stream = connection.open().await.unwrap();
-        write_and_finish(&mut stream, b"a stream").await.unwrap();
-        assert_eq!(read_to_end(&mut stream).await.unwrap(), b"a stream");
+        stream.write_all(b"a stream").await.unwrap();
+        stream.finish();
+        assert_eq!(stream.read_to_end(usize::MAX).await.unwrap(), b"a stream");
         endpoint.rebind(local()).unwrap();
         connection.update_keys();
     }
@@ -194,22 +194,4 @@ async fn quinns_servers_are_spoken_to_by_sessions_and_streams() {
     drop(connection);
     endpoint.finish().await;
     serving.abort();
-}
-
-async fn write_and_finish(stream: &mut Stream, mut bytes: &[u8]) -> Result<()> {
-    while !bytes.is_empty() {
-        let n = poll_fn(|cx| stream.poll_write(cx, bytes)).await?;
-        bytes = &bytes[n..];
-    }
-    poll_fn(|cx| stream.poll_finish(cx)).await
-}
-
-async fn read_to_end(stream: &mut Stream) -> Result<Vec<u8>> {
-    let (mut all, mut some) = (Vec::new(), vec![0; 10_000]);
-    loop {
-        match poll_fn(|cx| stream.poll_read(cx, &mut some)).await? {
-            0 => return Ok(all),
-            n => all.extend(&some[..n]),
-        }
-    }
 }

@@ -76,7 +76,7 @@ pub(super) struct State {
     pub(super) handle: usize,
     /// On the ready list, as a new connection is.
     pub(super) listed: bool,
-    /// The earliest entry of this connection among the driver's timers.
+    /// This connection's entry among the driver's timers.
     pub(super) armed: Option<Instant>,
     /// The handshake must be done by then.
     pub(super) late: Option<Instant>,

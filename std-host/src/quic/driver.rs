@@ -1,7 +1,6 @@
 //! One task drives a socket's connections: datagrams in, timers, datagrams out.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
@@ -56,9 +55,9 @@ struct Core<K> {
     open: usize,
     /// Of these, those that are not closed yet.
     alive: usize,
-    /// At most one live entry a connection, never later than its next time-out. A time-out that moves away costs nothing: the
-    /// entry is set anew when it fires.
-    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// At most one a connection, never later than its next time-out. A time-out that moves away costs nothing: it is set anew
+    /// when it fires.
+    timers: BTreeSet<(Instant, usize)>,
     server: Option<QuicServer>,
     /// Nobody is taken in any more.
     refusing: bool,
@@ -83,16 +82,14 @@ impl Handshakes {
         *self.from.entry(source).or_default() += 1;
     }
 
-    /// Whether it had begun and not ended before.
-    fn end(&mut self, handle: usize) -> bool {
-        let Some(source) = self.of.remove(&handle) else { return false };
+    fn end(&mut self, handle: usize) {
+        let Some(source) = self.of.remove(&handle) else { return };
         if let Some(count) = self.from.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
                 self.from.remove(&source);
             }
         }
-        true
     }
 
     fn from(&self, source: IpAddr) -> usize {
@@ -217,16 +214,13 @@ impl<K: Clock> Core<K> {
 
     /// Fires what is due.
     fn expire<D>(&mut self, door: &Door<D>) {
-        while let Some(&Reverse((at, handle))) = self.timers.peek() {
+        while let Some(&(at, handle)) = self.timers.first() {
             if at > self.now {
                 return;
             }
-            self.timers.pop();
+            self.timers.pop_first();
             let Some(Some(shared)) = self.connections.get(handle) else { continue };
             let mut state = shared.state();
-            if state.armed != Some(at) {
-                continue; // an earlier one has taken its place
-            }
             state.armed = None;
             if state.proto.poll_timeout().is_some_and(|at| at <= self.now) {
                 state.proto.handle_timeout(self.now);
@@ -285,6 +279,7 @@ impl<K: Clock> Core<K> {
         }
         let shown = self.settle(handle, &mut state, door).then(|| Connection::new(shared.clone()));
         if drained {
+            disarm(&mut self.timers, &mut state);
             self.connections[handle] = None;
             self.open -= 1;
             return false;
@@ -293,8 +288,9 @@ impl<K: Clock> Core<K> {
         if let Some(at) = sooner(state.proto.poll_timeout(), state.late)
             && state.armed.is_none_or(|armed| at < armed)
         {
+            disarm(&mut self.timers, &mut state);
             state.armed = Some(at);
-            self.timers.push(Reverse((at, handle)));
+            self.timers.insert((at, handle));
         }
         drop(state);
         if let Some(connection) = shown {
@@ -322,7 +318,7 @@ impl<K: Clock> Core<K> {
 
     /// When something is due: rounded up, or a turn that comes too early would find nothing to do, for ever.
     fn next(&self) -> Option<netloom_core::Instant> {
-        let Reverse((at, _)) = self.timers.peek()?;
+        let (at, _) = self.timers.first()?;
         let micros = at.saturating_duration_since(self.epoch).as_nanos().div_ceil(1_000);
         Some(netloom_core::Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
     }
@@ -331,6 +327,13 @@ impl<K: Clock> Core<K> {
         for shared in self.connections.iter().flatten() {
             shared.state().lose(Lost::new(Code::ConnectionFailed, Reason::Failed));
         }
+    }
+}
+
+/// Takes the connection's timer out.
+fn disarm(timers: &mut BTreeSet<(Instant, usize)>, state: &mut State) {
+    if let Some(at) = state.armed.take() {
+        timers.remove(&(at, state.handle));
     }
 }
 
@@ -371,7 +374,7 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             connections: Vec::new(),
             open: 0,
             alive: 0,
-            timers: BinaryHeap::new(),
+            timers: BTreeSet::new(),
             server,
             refusing: false,
             closed: false,

@@ -53,7 +53,7 @@
 //! ```
 //!
 //! How it is made: one task per socket, and so per worker, drives all its connections, with one list of those that have
-//! something to do and one heap of timers. This is the only place that knows quinn-proto.
+//! something to do and one set of timers. This is the only place that knows quinn-proto.
 
 mod client;
 mod connection;

@@ -1,6 +1,7 @@
 //! A stream of a connection: a `Transport`.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
@@ -10,7 +11,19 @@ use quinn_proto::{ReadError, StreamId, VarInt, WriteError};
 use super::connection::{Connection, State, keep};
 use super::fault::on_wire;
 
+/// Bytes that are read at a time.
+const PIECE: usize = 16 * 1024;
+
 /// A stream (RFC 9000, 2). Dropped before it was finished it is reset, so that what was cut does not look whole.
+///
+/// ```no_run
+/// # async fn example(connection: &netloom::quic::Connection) -> netloom::Result<()> {
+/// let mut stream = connection.open().await?;
+/// stream.write_all(b"GET /\r\n").await?;
+/// stream.finish();
+/// let page = stream.read_to_end(64 * 1024).await?;
+/// # Ok(()) }
+/// ```
 pub struct Stream {
     connection: Connection,
     id: StreamId,
@@ -65,7 +78,11 @@ impl Stream {
     pub fn set_priority(&mut self, priority: i32) {
         if self.sending {
             // It fails if the stream is over, which is no matter then.
-            self.act(|stream, state| (_ = state.proto.send_stream(stream.id).set_priority(priority), false));
+            let id = self.id;
+            self.act(|state| {
+                let _ = state.proto.send_stream(id).set_priority(priority);
+                false
+            });
         }
     }
 
@@ -78,7 +95,59 @@ impl Stream {
     pub fn stop(&mut self, code: u32) {
         if matches!(self.receiving, Receiving::Open) {
             self.receiving = Receiving::End;
-            self.act(|stream, state| ((), state.proto.recv_stream(stream.id).stop(code.into()).is_ok()));
+            let id = self.id;
+            self.act(|state| state.proto.recv_stream(id).stop(code.into()).is_ok());
+        }
+    }
+
+    /// Reads some bytes; none are the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Code::ReceiveFailed`] with the peer's code if it has reset the stream, or why the connection was lost.
+    pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, buf)).await
+    }
+
+    /// Reads what is left, to the end. If it is dropped, what it has read is lost.
+    ///
+    /// # Errors
+    /// [`Code::MessageTooLarge`] if that is more than `max` bytes; else as for [`read`](Self::read).
+    pub async fn read_to_end(&mut self, max: usize) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        loop {
+            let len = all.len();
+            // One more than may be, to see that it is too many.
+            let room = PIECE.min((max - len).saturating_add(1));
+            all.resize(len + room, 0);
+            let read = self.read(&mut all[len..]).await?;
+            all.truncate(len + read);
+            if read == 0 {
+                return Ok(all);
+            }
+            if all.len() > max {
+                return Err(Code::MessageTooLarge.into());
+            }
+        }
+    }
+
+    /// Writes all of `bytes`, as fast as the peer takes them. If it is dropped, some of them may be on their way.
+    ///
+    /// # Errors
+    /// [`Code::SendFailed`] with the peer's code if it has stopped the stream, or why the connection was lost.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|cx| self.poll_write(cx, bytes)).await?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    /// Says that no more will be written. What was written is delivered even if the stream is dropped then.
+    pub fn finish(&mut self) {
+        if std::mem::take(&mut self.sending) {
+            // A peer that stopped us does not want our end either.
+            let id = self.id;
+            self.act(|state| state.proto.send_stream(id).finish().is_ok());
         }
     }
 
@@ -88,96 +157,17 @@ impl Stream {
             return;
         }
         (self.sending, self.receiving) = (false, Receiving::End);
-        self.act(|stream, state| {
-            let reset = sending && state.proto.send_stream(stream.id).reset(code).is_ok();
-            let stop = receiving && state.proto.recv_stream(stream.id).stop(code).is_ok();
-            ((), reset | stop)
+        let id = self.id;
+        self.act(|state| {
+            let reset = sending && state.proto.send_stream(id).reset(code).is_ok();
+            let stop = receiving && state.proto.recv_stream(id).stop(code).is_ok();
+            reset | stop
         });
     }
 
-    /// With the connection's state; nothing happens to the stream of that number if it is not ours any more.
-    fn act<R: Default>(&mut self, act: impl FnOnce(&mut Self, &mut State) -> (R, bool)) -> R {
-        // The handle is taken apart so that `act` may have the stream.
-        let shared = self.connection.shared.clone();
-        shared.with(|state| match self.early && state.is_rejected() {
-            true => (R::default(), false),
-            false => act(self, state),
-        })
-    }
-
-    /// Reads into `buf`; an empty one only asks whether a read would wait.
-    fn read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
-        let (id, early, waited, receiving) = (self.id, self.early, &mut self.waited, &mut self.receiving);
-        match *receiving {
-            Receiving::Open => {}
-            Receiving::End => return Poll::Ready(Ok(0)),
-            Receiving::Failed(error) => return Poll::Ready(Err(error)),
-        }
-        self.connection.shared.with(|state| {
-            let is_ours = !(early && state.is_rejected());
-            let read = take(&mut state.proto, id, is_ours, buf);
-            let (poll, credit) = match read {
-                Read::Some(filled, credit) => (Poll::Ready(Ok(filled)), credit),
-                Read::End(filled, credit) => {
-                    *receiving = Receiving::End;
-                    (Poll::Ready(Ok(filled)), credit)
-                }
-                Read::Failed(error) => {
-                    *receiving = Receiving::Failed(error);
-                    (Poll::Ready(Err(error)), false)
-                }
-                Read::Nothing => match state.alive() {
-                    Err(error) => (Poll::Ready(Err(error)), false),
-                    Ok(()) => {
-                        *waited = true;
-                        keep(&mut state.streams.entry(id).or_default().reader, cx);
-                        (Poll::Pending, false)
-                    }
-                },
-            };
-            (poll, credit)
-        })
-    }
-
-    fn write(&mut self, cx: &mut Context<'_>, bufs: [&[u8]; 2]) -> Poll<Result<usize>> {
-        if !self.sending {
-            return Poll::Ready(Err(Code::SendFailed.into()));
-        }
-        let (id, early, waited) = (self.id, self.early, &mut self.waited);
-        self.connection.shared.with(|state| {
-            if let Err(error) = state.alive() {
-                return (Poll::Ready(Err(error)), false);
-            }
-            if early && state.is_rejected() {
-                return (Poll::Ready(Err(Code::SendFailed.into())), false);
-            }
-            let mut stream = state.proto.send_stream(id);
-            let mut written = 0;
-            for buf in bufs.into_iter().filter(|buf| !buf.is_empty()) {
-                match stream.write(buf) {
-                    Ok(n) => {
-                        written += n;
-                        if n < buf.len() {
-                            break;
-                        }
-                    }
-                    Err(_) if written > 0 => break,
-                    Err(WriteError::Blocked) => {
-                        *waited = true;
-                        keep(&mut state.streams.entry(id).or_default().writer, cx);
-                        return (Poll::Pending, false);
-                    }
-                    Err(WriteError::Stopped(code)) => {
-                        let error = Error::new(Code::SendFailed).on_wire(on_wire(code.into_inner()));
-                        return (Poll::Ready(Err(error)), false);
-                    }
-                    Err(WriteError::ClosedStream) => {
-                        return (Poll::Ready(Err(Code::SendFailed.into())), false);
-                    }
-                }
-            }
-            (Poll::Ready(Ok(written)), true)
-        })
+    /// With the connection's state, unless the stream of that number is not ours any more; says whether something is to be sent.
+    fn act(&self, act: impl FnOnce(&mut State) -> bool) {
+        self.connection.shared.with(|state| ((), !(self.early && state.is_rejected()) && act(state)));
     }
 }
 
@@ -218,11 +208,38 @@ fn take(proto: &mut quinn_proto::Connection, id: StreamId, is_ours: bool, buf: &
 
 impl Transport for Stream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
-        self.read(cx, buf)
+        let (id, early, waited, receiving) = (self.id, self.early, &mut self.waited, &mut self.receiving);
+        match *receiving {
+            Receiving::Open => {}
+            Receiving::End => return Poll::Ready(Ok(0)),
+            Receiving::Failed(error) => return Poll::Ready(Err(error)),
+        }
+        self.connection.shared.with(|state| {
+            let is_ours = !(early && state.is_rejected());
+            match take(&mut state.proto, id, is_ours, buf) {
+                Read::Some(filled, credit) => (Poll::Ready(Ok(filled)), credit),
+                Read::End(filled, credit) => {
+                    *receiving = Receiving::End;
+                    (Poll::Ready(Ok(filled)), credit)
+                }
+                Read::Failed(error) => {
+                    *receiving = Receiving::Failed(error);
+                    (Poll::Ready(Err(error)), false)
+                }
+                Read::Nothing => match state.alive() {
+                    Err(error) => (Poll::Ready(Err(error)), false),
+                    Ok(()) => {
+                        *waited = true;
+                        keep(&mut state.streams.entry(id).or_default().reader, cx);
+                        (Poll::Pending, false)
+                    }
+                },
+            }
+        })
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        self.write(cx, [buf, &[]])
+        self.poll_write_vectored(cx, [buf, &[]])
     }
 
     fn writes_vectored(&self) -> bool {
@@ -230,18 +247,53 @@ impl Transport for Stream {
     }
 
     fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bufs: [&[u8]; 2]) -> Poll<Result<usize>> {
-        self.write(cx, bufs)
+        if !self.sending {
+            return Poll::Ready(Err(Code::SendFailed.into()));
+        }
+        let (id, early, waited) = (self.id, self.early, &mut self.waited);
+        self.connection.shared.with(|state| {
+            if let Err(error) = state.alive() {
+                return (Poll::Ready(Err(error)), false);
+            }
+            if early && state.is_rejected() {
+                return (Poll::Ready(Err(Code::SendFailed.into())), false);
+            }
+            let mut stream = state.proto.send_stream(id);
+            let mut written = 0;
+            for buf in bufs.into_iter().filter(|buf| !buf.is_empty()) {
+                match stream.write(buf) {
+                    Ok(n) => {
+                        written += n;
+                        if n < buf.len() {
+                            break;
+                        }
+                    }
+                    Err(_) if written > 0 => break,
+                    Err(WriteError::Blocked) => {
+                        *waited = true;
+                        keep(&mut state.streams.entry(id).or_default().writer, cx);
+                        return (Poll::Pending, false);
+                    }
+                    Err(WriteError::Stopped(code)) => {
+                        let error = Error::new(Code::SendFailed).on_wire(on_wire(code.into_inner()));
+                        return (Poll::Ready(Err(error)), false);
+                    }
+                    Err(WriteError::ClosedStream) => {
+                        return (Poll::Ready(Err(Code::SendFailed.into())), false);
+                    }
+                }
+            }
+            (Poll::Ready(Ok(written)), true)
+        })
     }
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.read(cx, &mut []).map_ok(|_| ())
+        // With nothing to fill it only asks.
+        self.poll_read(cx, &mut []).map_ok(|_| ())
     }
 
     fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
-        if std::mem::take(&mut self.sending) {
-            // A peer that stopped us does not want our end either.
-            self.act(|stream, state| ((), state.proto.send_stream(stream.id).finish().is_ok()));
-        }
+        self.finish();
         Poll::Ready(Ok(()))
     }
 

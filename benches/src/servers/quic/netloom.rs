@@ -49,7 +49,7 @@ async fn echo_datagrams(connection: Connection) -> Result<()> {
 
 impl Bytes for Stream {
     async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, buf)).await.map_err(io::Error::other)
+        Stream::read(self, buf).await.map_err(io::Error::other)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -57,7 +57,8 @@ impl Bytes for Stream {
     }
 
     async fn finish(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_finish(cx)).await.map_err(io::Error::other)
+        Stream::finish(self);
+        Ok(())
     }
 }
 

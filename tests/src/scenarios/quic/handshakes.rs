@@ -143,10 +143,10 @@ pub(in super::super) fn early_data_that_is_not_taken_is_never_heard(seed: u64) {
             let connection = client.endpoint.connect_early(client.quic, OTHER).await.expect("a connection");
             let mut early = connection.open().await.expect("a stream");
             assert!(early.is_early());
-            write(&mut early, b"not for you").await.expect("room");
+            early.write_all(b"not for you").await.expect("room");
             assert_eq!(connection.established().await, Ok(false), "seed {seed}");
-            assert_eq!(read(&mut early, &mut [0]).await, Err(Code::ReceiveFailed.into()));
-            assert_eq!(write(&mut early, b"x").await, Err(Code::SendFailed.into()));
+            assert_eq!(early.read(&mut [0]).await, Err(Code::ReceiveFailed.into()));
+            assert_eq!(early.write_all(b"x").await, Err(Code::SendFailed.into()));
             // It has the number of the other, whose end does not touch it.
             let mut stream = connection.open().await.expect("a stream");
             assert_eq!(stream.id(), early.id());

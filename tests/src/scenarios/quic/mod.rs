@@ -349,32 +349,6 @@ fn session(world: &World, stream: Stream, blocks: &Blocks) -> Framed {
     Session::open(stream, Framing::new(), (blocks.storage(), blocks.storage()), world.clock(), options)
 }
 
-async fn write(stream: &mut Stream, mut bytes: &[u8]) -> Result<()> {
-    while !bytes.is_empty() {
-        let n = poll_fn(|cx| stream.poll_write(cx, bytes)).await?;
-        bytes = &bytes[n..];
-    }
-    Ok(())
-}
-
-async fn finish(stream: &mut Stream) -> Result<()> {
-    poll_fn(|cx| stream.poll_finish(cx)).await
-}
-
-async fn read(stream: &mut Stream, buf: &mut [u8]) -> Result<usize> {
-    poll_fn(|cx| stream.poll_read(cx, buf)).await
-}
-
-async fn read_to_end(stream: &mut Stream) -> Result<Vec<u8>> {
-    let (mut all, mut some) = (Vec::new(), [0; 3_000]);
-    loop {
-        match read(stream, &mut some).await? {
-            0 => return Ok(all),
-            n => all.extend(&some[..n]),
-        }
-    }
-}
-
 /// Bytes that a seed determines.
 fn bytes(seed: u64, len: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
@@ -399,19 +373,20 @@ async fn exchange(connection: &Connection, seed: u64, up: u64, down: u64) -> Res
 async fn exchange_on(stream: &mut Stream, seed: u64, up: u64, down: u64) -> Result<()> {
     let mut request: Vec<u8> = [seed, up, down].into_iter().flat_map(u64::to_le_bytes).collect();
     request.extend(bytes(seed, up));
-    write(stream, &request).await?;
-    finish(stream).await?;
-    assert_bytes(&read_to_end(stream).await?, &bytes(!seed, down));
+    stream.write_all(&request).await?;
+    stream.finish();
+    assert_bytes(&stream.read_to_end(usize::MAX).await?, &bytes(!seed, down));
     Ok(())
 }
 
 /// The other side of [`exchange`].
 async fn answer(mut stream: Stream) -> Result<()> {
-    let request = read_to_end(&mut stream).await?;
+    let request = stream.read_to_end(usize::MAX).await?;
     let (head, body) = request.split_at(24);
     let mut numbers = head.chunks(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight")));
     let [seed, up, down] = std::array::from_fn(|_| numbers.next().expect("three"));
     assert_bytes(body, &bytes(seed, up));
-    write(&mut stream, &bytes(!seed, down)).await?;
-    finish(&mut stream).await
+    stream.write_all(&bytes(!seed, down)).await?;
+    stream.finish();
+    Ok(())
 }

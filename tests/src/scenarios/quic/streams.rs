@@ -48,39 +48,39 @@ pub(in super::super) fn codes_arrive(seed: u64) {
     let settings = settings(&world);
     let server = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
         let mut reset = connection.accept().await.expect("a stream");
-        assert_eq!(read(&mut reset, &mut [0]).await, Ok(1));
+        assert_eq!(reset.read(&mut [0]).await, Ok(1));
         reset.reset(300);
         let mut stopped = connection.accept().await.expect("a stream");
-        assert_eq!(read(&mut stopped, &mut [0]).await, Ok(1));
+        assert_eq!(stopped.read(&mut [0]).await, Ok(1));
         stopped.stop(301);
         let mut dropped = connection.accept().await.expect("a stream");
-        assert_eq!(read(&mut dropped, &mut [0]).await, Ok(1));
+        assert_eq!(dropped.read(&mut [0]).await, Ok(1));
         drop(dropped);
         // The client says when it has heard all of it.
         let mut last = connection.accept_one_way().await.expect("a stream");
-        assert_eq!(read(&mut last, &mut [0]).await, Ok(1));
+        assert_eq!(last.read(&mut [0]).await, Ok(1));
         connection.close(70_000, b"enough");
         assert_eq!(connection.lost().expect("it is closed").reason(), Reason::Closed);
     };
     let client = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
         let failed = |code: Code, wire| Error::new(code).on_wire(wire);
         let mut stream = connection.open().await.expect("a stream");
-        write(&mut stream, b"1").await.expect("room");
-        assert_eq!(read(&mut stream, &mut [0]).await, Err(failed(Code::ReceiveFailed, 300)), "seed {seed}");
+        stream.write_all(b"1").await.expect("room");
+        assert_eq!(stream.read(&mut [0]).await, Err(failed(Code::ReceiveFailed, 300)), "seed {seed}");
         let mut stream = connection.open().await.expect("a stream");
-        write(&mut stream, b"2").await.expect("room");
+        stream.write_all(b"2").await.expect("room");
         let error = loop {
-            if let Err(error) = write(&mut stream, &[2; 10_000]).await {
+            if let Err(error) = stream.write_all(&[2; 10_000]).await {
                 break error;
             }
         };
         assert_eq!(error, failed(Code::SendFailed, 301), "seed {seed}");
         let mut stream = connection.open().await.expect("a stream");
-        write(&mut stream, b"3").await.expect("room");
+        stream.write_all(b"3").await.expect("room");
         // What was never finished is no end.
-        assert_eq!(read(&mut stream, &mut [0]).await, Err(failed(Code::ReceiveFailed, 0)), "seed {seed}");
+        assert_eq!(stream.read(&mut [0]).await, Err(failed(Code::ReceiveFailed, 0)), "seed {seed}");
         let mut last = connection.open_one_way().await.expect("a stream");
-        write(&mut last, b"4").await.expect("room");
+        last.write_all(b"4").await.expect("room");
         let error = connection.accept().await.expect_err("it is closed");
         let lost = connection.lost().expect("it is closed");
         assert_eq!(error, failed(Code::ConnectionClosed, u16::MAX), "seed {seed}");
@@ -113,7 +113,7 @@ pub(in super::super) fn a_stream_that_is_not_read_stops_only_its_writer(seed: u6
         loop {
             // Nothing is under way then that could carry news of room by chance.
             world.sleep(millis(200)).await;
-            match read(&mut stalled, &mut some).await.expect("its bytes") {
+            match stalled.read(&mut some).await.expect("its bytes") {
                 0 => break,
                 n => got.extend(&some[..n]),
             }
@@ -129,7 +129,7 @@ pub(in super::super) fn a_stream_that_is_not_read_stops_only_its_writer(seed: u6
                 let n = poll_fn(|cx| stalled.poll_write(cx, &[7; 1_000][..most])).await.expect("room");
                 written.set(written.get() + n);
             }
-            finish(&mut stalled).await.expect("an end");
+            stalled.finish();
         };
         let others = async {
             while written.get() < WINDOW {
@@ -153,14 +153,14 @@ pub(in super::super) fn who_is_stopped_while_it_waits_is_told(seed: u64) {
     let settings = settings(&world);
     let server = async |world: &World, _: Endpoint<Socket>, connection: Connection| {
         let mut stream = connection.accept_one_way().await.expect("a stream");
-        assert_eq!(read(&mut stream, &mut [0]).await, Ok(1));
+        assert_eq!(stream.read(&mut [0]).await, Ok(1));
         world.sleep(secs(1)).await;
         stream.stop(5);
         connection.ended().await;
     };
     let client = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
         let mut stream = connection.open_one_way().await.expect("a stream");
-        let error = write(&mut stream, &[0; 1_000_000]).await.expect_err("it is stopped");
+        let error = stream.write_all(&[0; 1_000_000]).await.expect_err("it is stopped");
         assert_eq!(error, Error::new(Code::SendFailed).on_wire(5), "seed {seed}");
     };
     duet(seed, Path { loss: 0, ..Path::rough() }, settings, secs(5), server, client);
