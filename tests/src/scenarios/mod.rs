@@ -108,6 +108,7 @@ table! {
         "rebind-port" rebind_port
         "rebind-addr" rebind_addr
         "connectionmigration" connectionmigration
+        "downloadmigration" downloadmigration
         "quic_packets_shrink_with_the_path" packets_shrink_with_the_path
         "quic_early_data_that_is_not_taken_is_never_heard" early_data_that_is_not_taken_is_never_heard
         "quic_codes_arrive" codes_arrive

@@ -36,7 +36,7 @@ pub(super) use handshakes::{
     handshakecorruption, handshakeloss, resumption, retry, zerortt,
 };
 pub(super) use paths::{
-    blackhole, connectionmigration, ecn, ipv6, longrtt, packets_shrink_with_the_path, rebind_addr,
+    blackhole, connectionmigration, downloadmigration, ecn, ipv6, longrtt, packets_shrink_with_the_path, rebind_addr,
     rebind_port,
 };
 pub(super) use streams::{

@@ -84,6 +84,26 @@ pub(in super::super) fn connectionmigration(seed: u64) {
     assert_eq!(served[0].peer, at(5, 40_000), "seed {seed}");
 }
 
+/// The client only listens when it comes to other sockets.
+pub(in super::super) fn downloadmigration(seed: u64) {
+    let world = World::new(seed);
+    let path = if world.chance(50) { Path::clean() } else { Path::rough() };
+    let plan = Plan { moves: true, ..Plan::on(path) };
+    let served = plan.stage(world).play(secs(20), 1, async |client| {
+        let connection = client.connect().await;
+        client.exchange(&connection, 1, 1).await;
+        for n in 1..=3 {
+            let moving = async {
+                client.world.sleep(client.world.up_to(millis(150))).await;
+                client.endpoint.rebind_on(client.net.socket(at(2 + n, 40_000)));
+            };
+            futures_util::future::join(client.exchange(&connection, 1, 300_000), moving).await;
+        }
+        client.exchange(&connection, 1, 1).await;
+    });
+    assert_eq!(served[0].peer, at(5, 40_000), "seed {seed}");
+}
+
 /// Congestion is told by marks, and slows down who hears of it, though nothing is lost.
 pub(in super::super) fn ecn(seed: u64) {
     let path = Path { marks: 20, ..Path::clean() };
