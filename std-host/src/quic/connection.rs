@@ -108,10 +108,20 @@ pub(super) struct Wakers {
     pub(super) writer: Option<Waker>,
 }
 
-pub(super) fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
+/// Whom a connection's events were passed on to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Told {
+    Nobody,
+    /// Who waited on a stream, or for the connection.
+    Waiter,
+    /// Who waited for streams.
+    Acceptor,
+}
+
+pub(super) fn wake(waker: Option<Waker>) -> Told {
+    let Some(waker) = waker else { return Told::Nobody };
+    waker.wake();
+    Told::Waiter
 }
 
 pub(super) fn keep(place: &mut Option<Waker>, cx: &Context<'_>) {
@@ -123,9 +133,10 @@ pub(super) fn keep(place: &mut Option<Waker>, cx: &Context<'_>) {
 
 impl State {
     /// Tells whom the connection's events concern.
-    fn pass_on(&mut self, known: &OnceLock<Known>) {
+    fn pass_on(&mut self, known: &OnceLock<Known>) -> Told {
+        let mut told = Told::Nobody;
         while let Some(event) = self.proto.poll() {
-            match event {
+            let now_told = match event {
                 quinn_proto::Event::Stream(event) => self.pass_on_of_stream(event),
                 quinn_proto::Event::Connected => {
                     self.connected = true;
@@ -133,30 +144,36 @@ impl State {
                     let _ = known.set(Known::of(&self.proto));
                     self.rejected =
                         self.proto.side().is_client() && self.proto.has_0rtt() && !self.proto.accepted_0rtt();
-                    self.wake_all();
+                    self.wake_all()
                 }
                 quinn_proto::Event::ConnectionLost { reason } => {
                     self.lose(Lost::from_quic(reason, self.connected));
+                    Told::Waiter
                 }
                 quinn_proto::Event::DatagramReceived | quinn_proto::Event::DatagramsUnblocked => {
-                    self.wake_waiters();
+                    self.wake_waiters()
                 }
-                quinn_proto::Event::HandshakeDataReady => {}
-            }
+                quinn_proto::Event::HandshakeDataReady => Told::Nobody,
+            };
+            told = told.max(now_told);
         }
+        told
     }
 
-    fn pass_on_of_stream(&mut self, event: StreamEvent) {
+    fn pass_on_of_stream(&mut self, event: StreamEvent) -> Told {
         match event {
             StreamEvent::Readable { id } => wake(self.streams.get_mut(&id).and_then(|who| who.reader.take())),
             StreamEvent::Writable { id } => wake(self.streams.get_mut(&id).and_then(|who| who.writer.take())),
             StreamEvent::Stopped { id, .. } => {
-                wake(self.streams.get_mut(&id).and_then(|who| who.writer.take()));
-                self.wake_waiters();
+                let writer = wake(self.streams.get_mut(&id).and_then(|who| who.writer.take()));
+                writer.max(self.wake_waiters())
             }
             StreamEvent::Opened { dir } => {
                 self.make_places(dir);
-                wake(self.accepts[dir as usize].take());
+                match wake(self.accepts[dir as usize].take()) {
+                    Told::Nobody => Told::Nobody,
+                    _ => Told::Acceptor,
+                }
             }
             StreamEvent::Finished { .. } | StreamEvent::Available { .. } => self.wake_waiters(),
         }
@@ -179,17 +196,19 @@ impl State {
         self.wake_all();
     }
 
-    fn wake_all(&mut self) {
-        self.wake_waiters();
-        self.accepts.iter_mut().for_each(|accept| wake(accept.take()));
-        for who in self.streams.values_mut() {
-            wake(who.reader.take());
-            wake(who.writer.take());
+    fn wake_all(&mut self) -> Told {
+        let mut told = self.wake_waiters();
+        for place in &mut self.accepts {
+            told = told.max(wake(place.take()));
         }
+        for who in self.streams.values_mut() {
+            told = told.max(wake(who.reader.take())).max(wake(who.writer.take()));
+        }
+        told
     }
 
-    fn wake_waiters(&mut self) {
-        self.waiters.drain(..).for_each(Waker::wake);
+    fn wake_waiters(&mut self) -> Told {
+        self.waiters.drain(..).fold(Told::Nobody, |_, waiter| wake(Some(waiter)))
     }
 
     pub(super) fn alive(&self) -> Result<()> {
@@ -255,8 +274,8 @@ impl Shared {
     }
 
     /// Tells whom the connection's events concern.
-    pub(super) fn pass_on(&self, state: &mut State) {
-        state.pass_on(&self.known);
+    pub(super) fn pass_on(&self, state: &mut State) -> Told {
+        state.pass_on(&self.known)
     }
 
     /// Changes the connection and, if `act` says so, has the driver look at it.
@@ -533,7 +552,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         match self.shared.handles.fetch_sub(1, Ordering::SeqCst) {
             1 => self.close(0, b""),
-            2 if self.shared.watched.load(Ordering::SeqCst) => self.shared.state().wake_waiters(),
+            2 if self.shared.watched.load(Ordering::SeqCst) => _ = self.shared.state().wake_waiters(),
             _ => {}
         }
     }

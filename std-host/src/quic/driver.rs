@@ -12,7 +12,7 @@ use bytes::Bytes;
 use netloom_core::{Clock, Code, Duration, Error};
 use quinn_proto::{ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, Incoming, Transmit};
 
-use super::connection::{Connection, Shared, State};
+use super::connection::{Connection, Shared, State, Told};
 use super::datagrams::{Datagram, Datagrams, Outgoing};
 use super::endpoint::{Door, Request};
 use super::fault::{Lost, Reason};
@@ -41,7 +41,10 @@ pub struct Driver<D, K> {
     /// and its description if the socket had no room.
     stuck: Option<Transmit>,
     replies: Vec<(Transmit, Vec<u8>)>,
+    /// Connections with something to do,
     turn: Vec<usize>,
+    /// which first wait for so many turns of those who were told something.
+    waits: Option<u8>,
 }
 
 /// All but the socket.
@@ -237,7 +240,13 @@ impl<K: Clock> Core<K> {
         }
     }
 
-    /// Sends what a connection has and passes on what came. True if it has more to do.
+    /// Tells whom it concerns what has come for a connection.
+    fn pass_on(&self, handle: usize) -> Told {
+        let Some(Some(shared)) = self.connections.get(handle) else { return Told::Nobody };
+        shared.pass_on(&mut shared.state())
+    }
+
+    /// Sends what a connection has and passes on what comes of it. True if it has more to do.
     fn drive<D>(
         &mut self,
         handle: usize,
@@ -249,7 +258,7 @@ impl<K: Clock> Core<K> {
         let Some(Some(shared)) = self.connections.get(handle) else { return false };
         let shared = shared.clone();
         let mut state = shared.state();
-        state.listed = false;
+        (state.listed, state.has_more) = (false, false);
         if let Some((code, text)) = state.close.take() {
             state.proto.close(self.now, code, text);
         }
@@ -382,7 +391,7 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             handshakes: Handshakes::default(),
         };
         let (out, replies, turn) = (Vec::new(), Vec::new(), Vec::new());
-        Self { core, socket, door, out, stuck: None, replies, turn }
+        Self { core, socket, door, out, stuck: None, replies, turn, waits: None }
     }
 
     /// Until the endpoint is dropped and all connections are closed.
@@ -419,11 +428,11 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             send(&mut self.socket, &transmit, &bytes);
         }
         self.core.expire(&self.door);
-        busy |= self.send(cx)?;
+        busy |= self.waits_for_answers() || self.send(cx)?;
         // Who closes its socket need not wait until nothing can come any more (RFC 9000, 10.2).
         if self.core.alive == 0 && self.stuck.is_none() {
             let list = self.door.ready.list();
-            if list.closed && list.connections.is_empty() {
+            if list.closed && list.connections.is_empty() && self.turn.is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -448,6 +457,21 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
         Ok(true)
     }
 
+    /// Passes on what came. Who is told of it mostly has something to say, which then leaves together with our acknowledgement:
+    /// true if nothing is to be sent before that. It takes a turn of the others, or two if a stream's task is yet to be begun.
+    fn waits_for_answers(&mut self) -> bool {
+        let Self { core, door, turn, waits, .. } = self;
+        turn.append(&mut door.ready.list().connections);
+        let told = turn.iter().map(|&handle| core.pass_on(handle)).max();
+        let left = waits.take().unwrap_or(match told {
+            None | Some(Told::Nobody) => 0,
+            Some(Told::Waiter) => 1,
+            Some(Told::Acceptor) => 2,
+        });
+        *waits = left.checked_sub(1);
+        left > 0
+    }
+
     /// Sends what is stuck and what those on the list have. True if one of them has more.
     fn send(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         loop {
@@ -469,7 +493,7 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
 
     fn drive(&mut self) -> bool {
         let Self { core, socket, door, out, stuck, turn, .. } = self;
-        mem::swap(&mut door.ready.list().connections, turn);
+        turn.append(&mut door.ready.list().connections);
         let batch = socket.batch();
         let mut again = 0;
         for n in 0..turn.len() {
@@ -489,7 +513,6 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             }
         }
         turn.truncate(again);
-        door.ready.list().connections.append(turn);
         again > 0
     }
 
