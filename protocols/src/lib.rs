@@ -20,6 +20,8 @@ pub mod framing;
 pub mod http1;
 pub mod lines;
 pub mod quic;
+#[cfg(test)]
+mod tests;
 pub mod websocket;
 
 pub use framing::Framing;

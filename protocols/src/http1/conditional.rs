@@ -138,9 +138,9 @@ impl Validators<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::noise::Noise;
     use super::Condition::{NotModified, PreconditionFailed, Proceed};
     use super::*;
+    use crate::tests::Noise;
 
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -289,14 +289,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
-
-    /// Numbers that are the same in every run (xorshift).
-    fn random(seed: &mut u64) -> u64 {
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        *seed
-    }
+    use crate::tests::Noise;
 
     const CODINGS: [Coding; 4] = [Coding::Plain, Coding::Percent, Coding::Form, Coding::Quoted];
 
@@ -410,11 +403,11 @@ mod tests {
             "%0",
             "long enough to fill it",
         ];
-        let mut seed = 0x5eed;
+        let mut noise = Noise::new(0x5eed);
         for _ in 0..20_000 {
             let mut raw = String::new();
-            for _ in 0..random(&mut seed) % 12 {
-                raw += pieces[random(&mut seed) as usize % pieces.len()];
+            for _ in 0..noise.below(12) {
+                raw += pieces[noise.below(pieces.len())];
             }
             for coding in CODINGS {
                 let (escaped, expected) = (Escaped::coded(&raw, coding), decode(&raw, coding));

@@ -159,8 +159,8 @@ const fn is_etagc(byte: u8) -> bool {
 mod tests {
     extern crate std;
 
-    use super::super::noise::Noise;
     use super::*;
+    use crate::tests::Noise;
     use std::string::ToString;
     use std::vec::Vec;
 

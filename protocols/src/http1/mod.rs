@@ -54,8 +54,6 @@ mod method;
 pub mod mime;
 pub mod multipart;
 pub mod negotiate;
-#[cfg(test)]
-mod noise;
 mod octets;
 pub mod parameters;
 pub mod part;

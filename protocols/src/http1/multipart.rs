@@ -373,6 +373,7 @@ mod tests {
 
     use super::*;
     use crate::http1::part::PartHead;
+    use crate::tests::Noise;
 
     const LIMITS: PartLimits = PartLimits { parts: 8, head: 256, part: 4096 };
 
@@ -644,22 +645,17 @@ mod tests {
         assert!(Multipart::new(&longest, LIMITS).is_ok_and(|multipart| multipart.window() == 256));
     }
 
-    fn random(seed: &mut u64, below: usize) -> usize {
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (*seed >> 33) as usize % below
-    }
-
     #[test]
     fn any_parts_are_read_again_however_they_are_cut() {
         let pieces = ["\r", "\n", "\r\n", "--", "-", "bound", "\r\n--boun", "\r\n--", "x", "ary", "\0"];
         for seed in 0..2_000 {
-            let mut state = seed + 0x5eed;
+            let mut noise = Noise::new(seed + 1);
             let mut content = String::new();
             let mut parts = Vec::new();
-            for _ in 0..random(&mut state, 4) {
+            for _ in 0..noise.below(4) {
                 let mut data = String::new();
-                for _ in 0..random(&mut state, 10) {
-                    data += pieces[random(&mut state, pieces.len())];
+                for _ in 0..noise.below(10) {
+                    data += pieces[noise.below(pieces.len())];
                 }
                 if format!("\r\n{data}").contains("\r\n--boundary") {
                     continue;
@@ -669,7 +665,7 @@ mod tests {
             }
             content += "--boundary--\r\n";
             for _ in 0..4 {
-                let read = read_cut("boundary", LIMITS, content.as_bytes(), || random(&mut state, 12));
+                let read = read_cut("boundary", LIMITS, content.as_bytes(), || noise.below(12));
                 let data = read.data();
                 assert_eq!(data, parts.iter().map(String::as_bytes).collect::<Vec<_>>(), "seed {seed}");
             }
@@ -694,13 +690,13 @@ mod tests {
         ];
         let (mut complete, limits) = (0, PartLimits { parts: 3, head: 12, part: 9 });
         for seed in 0..10_000 {
-            let mut state = seed + 0x5eed;
+            let mut noise = Noise::new(seed + 1);
             let mut content = String::from(if seed % 2 == 0 { "--b\r\n\r\n" } else { "" });
-            for _ in 0..random(&mut state, 14) {
-                content += pieces[random(&mut state, pieces.len())];
+            for _ in 0..noise.below(14) {
+                content += pieces[noise.below(pieces.len())];
             }
             let whole = read_cut("b", limits, content.as_bytes(), || usize::MAX);
-            let cut = read_cut("b", limits, content.as_bytes(), || random(&mut state, 6));
+            let cut = read_cut("b", limits, content.as_bytes(), || noise.below(6));
             assert_eq!(cut, whole, "seed {seed}: {content:?}");
             assert_eq!(read_cut("b", limits, content.as_bytes(), || 1), whole, "seed {seed}");
             complete += usize::from(whole.outcome.is_none());

@@ -258,9 +258,9 @@ impl<'a> Iterator for Split<'a> {
 mod tests {
     extern crate std;
 
-    use super::super::noise::Noise;
     use super::Encoding::{Brotli, Deflate, Gzip, Zstd};
     use super::*;
+    use crate::tests::Noise;
 
     #[track_caller]
     fn chosen(field: &str, expected: Option<Encoding>) {

@@ -272,8 +272,8 @@ impl fmt::Display for ContentRange {
 mod tests {
     extern crate std;
 
-    use super::super::noise::Noise;
     use super::*;
+    use crate::tests::Noise;
     use std::format;
     use std::string::ToString;
     use std::vec::Vec;

@@ -276,6 +276,7 @@ mod tests {
 
     use super::*;
     use crate::http1::cookie::SetCookie;
+    use crate::tests::Noise;
 
     fn parse(text: &str) -> Option<ParsedCookie<'_>> {
         parse_set_cookie(text.as_bytes())
@@ -503,17 +504,16 @@ mod tests {
             "__Host-",
             "Path=/",
         ];
-        let mut seed = 0x5eed_u64;
+        let mut noise = Noise::new(0x5eed);
         let mut read = 0;
         for _ in 0..20_000 {
             let mut text = Vec::new();
             for _ in 0..12 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                text.extend_from_slice(pieces[(seed >> 33) as usize % pieces.len()].as_bytes());
+                text.extend_from_slice(pieces[noise.below(pieces.len())].as_bytes());
             }
             read += usize::from(parse_set_cookie(&text).is_some());
-            let at = (seed >> 20) as usize % text.len();
-            text[at] = seed as u8;
+            let at = noise.below(text.len());
+            text[at] = noise.below(256) as u8;
             let _ = parse_set_cookie(&text);
             let _ = parse_date(&text);
         }

@@ -306,8 +306,8 @@ mod tests {
 
     use netloom_core::{Code, Error, Fault};
 
-    use super::super::tests::Noise;
     use super::*;
+    use crate::tests::Noise;
 
     const LONG_HEADER: Long<'static> =
         Long { version: Version::V1, destination_connection_id: b"to", source_connection_id: b"from" };

@@ -36,8 +36,6 @@ pub mod packet_number;
 pub mod protection;
 pub mod stateless_reset;
 pub mod stream_id;
-#[cfg(test)]
-mod tests;
 pub mod transport_parameters;
 pub mod varint;
 pub mod version;

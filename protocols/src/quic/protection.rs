@@ -199,8 +199,8 @@ fn first_and_number(packet: &mut [u8], packet_number_at: usize) -> Option<(&mut 
 pub(super) mod tests {
     extern crate std;
 
-    use super::super::tests::Noise;
     use super::*;
+    use crate::tests::Noise;
 
     /// Not a cipher: what it does can be seen.
     pub(in super::super) struct Plain;

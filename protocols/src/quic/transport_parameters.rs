@@ -388,8 +388,8 @@ mod tests {
 
     use netloom_core::Code;
 
-    use super::super::tests::Noise;
     use super::*;
+    use crate::tests::Noise;
 
     const WRONG: Result<TransportParameters<'static>, TransportError> =
         Err(TransportError::TransportParameterError);

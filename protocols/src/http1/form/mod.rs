@@ -281,6 +281,7 @@ mod tests {
 
     use super::*;
     use crate::http1::escaped::{Escape, malformed, not_utf8};
+    use crate::tests::Noise;
 
     /// Both roads must agree; only for types that borrow nothing which has escapes.
     fn both<T: de::DeserializeOwned + PartialEq + core::fmt::Debug>(text: &str) -> Result<T> {
@@ -516,20 +517,20 @@ mod tests {
             v: Vec<String>,
             w: Option<u8>,
         }
-        let mut seed = 0x5eed_u64;
+        let mut noise = Noise::new(0x5eed);
         let mut read = 0;
         for _ in 0..20_000 {
             let mut text = String::new();
             for _ in 0..12 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                text += pieces[(seed >> 33) as usize % pieces.len()];
+                text += pieces[noise.below(pieces.len())];
             }
             // In place sees more faults, but what it reads is the same.
             if let Ok(all) = from_bytes_in_place::<All>(&mut text.clone().into_bytes()) {
                 assert_eq!(from_str(&text), Ok(all), "{text}");
                 read += 1;
             }
-            let mut bytes: Vec<u8> = text.bytes().map(|byte| byte ^ (seed >> 40) as u8).collect();
+            let other = noise.below(256) as u8;
+            let mut bytes: Vec<u8> = text.bytes().map(|byte| byte ^ other).collect();
             let _ = from_bytes_in_place::<All>(&mut bytes);
         }
         assert!(read > 100, "{read}");

@@ -7,6 +7,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::*;
+use crate::tests::Noise;
 
 const LIMITS: HeadLimits = HeadLimits { head: 600, target: 100, fields: 10 };
 
@@ -523,13 +524,8 @@ fn what_requests_mind_is_nothing_to_a_response() {
 
 #[test]
 fn no_bytes_make_it_panic() {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) as usize % below
-    };
+    let mut noise = Noise::new(1);
+    let mut random = |below| noise.below(below);
     const SPICE: &[u8] = b"\r\n\t :,;/?#*[]@%0159\0\x7f\xff";
     let mut outcomes = [0; 3];
     for _ in 0..100_000 {

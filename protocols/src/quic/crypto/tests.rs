@@ -15,10 +15,10 @@ use super::super::header::{Header, Long, Packet};
 use super::super::packet_number::PacketNumber;
 use super::super::protection::{HeaderKey, Opened, PacketKey, protect, unprotect};
 use super::super::stream_id::Side;
-use super::super::tests::Noise;
 use super::super::transport_parameters::TransportParameters;
 use super::super::version::Version;
 use super::*;
+use crate::tests::Noise;
 
 /// A.2: the CRYPTO frame.
 pub(super) const CLIENT_HELLO: &str = "\

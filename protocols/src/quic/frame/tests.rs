@@ -5,8 +5,8 @@ use std::vec::Vec;
 
 use netloom_core::{Code, Fault};
 
-use super::super::tests::Noise;
 use super::*;
+use crate::tests::Noise;
 
 const ENCODING: TransportError = TransportError::FrameEncodingError;
 const BIG: u64 = varint::MAX;
