@@ -29,11 +29,11 @@ use super::types;
 pub struct Ack<'a> {
     largest: u64,
     delay: u64,
-    first: u64,
-    count: u64,
-    /// Gaps and lengths as they came.
-    rest: &'a [u8],
-    ecn: Option<EcnCounts>,
+    /// As it came, from the count of ranges to the end.
+    behind: &'a [u8],
+    /// Bytes at the end of `behind` that are ECN counts; 0 if there are none. With them beside it, an ACK would make all
+    /// frames half as large again.
+    ecn_len: u8,
 }
 
 /// How many packets came with which mark of the network (RFC 9000, 19.3.2).
@@ -52,30 +52,30 @@ impl<'a> Ack<'a> {
     pub(super) fn read(has_ecn: bool, reader: &mut Reader<'a>) -> Option<Self> {
         let largest = reader.varint()?;
         let delay = reader.varint()?;
-        let count = reader.varint()?;
-        let first = reader.varint()?;
-        let mut smallest = largest.checked_sub(first)?;
         let behind = reader.rest();
+        let count = reader.varint()?;
+        let mut smallest = largest.checked_sub(reader.varint()?)?;
         // Each takes two bytes at least, so a count that is too large ends soon.
         for _ in 0..count {
             let (gap, len) = (reader.varint()?, reader.varint()?);
             // RFC 9000, 19.3.1: no packet number is negative.
             smallest = smallest.checked_sub(gap + 2)?.checked_sub(len)?;
         }
-        let rest = behind.get(..behind.len().checked_sub(reader.len())?)?;
-        let ecn = match has_ecn {
-            true => Some(EcnCounts { ect0: reader.varint()?, ect1: reader.varint()?, ce: reader.varint()? }),
-            false => None,
-        };
-        Some(Self { largest, delay, first, count, rest, ecn })
+        let ranges_end = reader.len();
+        if has_ecn {
+            EcnCounts::read(reader)?;
+        }
+        let behind = behind.get(..behind.len().checked_sub(reader.len())?)?;
+        // Three integers of at most eight bytes.
+        let ecn_len = ranges_end.checked_sub(reader.len())? as u8;
+        Some(Self { largest, delay, behind, ecn_len })
     }
 
     pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<()> {
-        for number in [self.frame_type(), self.largest, self.delay, self.count, self.first] {
+        for number in [self.frame_type(), self.largest, self.delay] {
             writer.varint(number)?;
         }
-        writer.bytes(self.rest)?;
-        write_ecn(writer, self.ecn)
+        writer.bytes(self.behind)
     }
 
     /// Writes an ACK frame of these ranges of packet numbers, the highest first; all of it or nothing. Who has less
@@ -143,18 +143,37 @@ impl<'a> Ack<'a> {
 
     /// The acknowledged packet numbers, the highest first.
     pub const fn ranges(&self) -> AckRanges<'a> {
-        // The first is at most the largest, as was checked.
-        let first = self.largest.saturating_sub(self.first);
-        AckRanges { next: Some((first, self.largest)), rest: Reader::new(self.rest) }
+        let mut rest = Reader::new(self.split().0);
+        let first = match (rest.varint(), rest.varint()) {
+            // At most the largest, as was checked.
+            (Some(_count), Some(first)) => self.largest.saturating_sub(first),
+            // What was read once is there.
+            _ => self.largest,
+        };
+        AckRanges { next: Some((first, self.largest)), rest }
     }
 
     /// What the network marked, if the peer told.
     pub const fn ecn(&self) -> Option<EcnCounts> {
-        self.ecn
+        EcnCounts::read(&mut Reader::new(self.split().1))
+    }
+
+    /// The ranges with their count, and the ECN counts.
+    const fn split(&self) -> (&'a [u8], &'a [u8]) {
+        self.behind.split_at(self.behind.len().saturating_sub(self.ecn_len as usize))
     }
 
     pub(super) const fn frame_type(&self) -> u64 {
-        if self.ecn.is_some() { types::ACK_ECN } else { types::ACK }
+        if self.ecn_len != 0 { types::ACK_ECN } else { types::ACK }
+    }
+}
+
+impl EcnCounts {
+    const fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        match (reader.varint(), reader.varint(), reader.varint()) {
+            (Some(ect0), Some(ect1), Some(ce)) => Some(Self { ect0, ect1, ce }),
+            _ => None,
+        }
     }
 }
 
