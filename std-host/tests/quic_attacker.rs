@@ -386,7 +386,7 @@ mod packets {
     async fn of_handshakes_have_few_types_of_frames() {
         // RFC 9000, 12.4 and 17.2.4.
         for payload in [
-            frame(Frame::PathChallenge(*b"01234567")),
+            frame(Frame::PathChallenge(b"01234567")),
             stream(BOTH_WAYS, 0, b"early", false),
             frame(Frame::MaxData { maximum: 1 << 20 }),
             frame(Frame::HandshakeDone),
@@ -684,7 +684,7 @@ mod frames {
     #[tokio::test]
     async fn may_answer_a_challenge_that_was_not_made() {
         // RFC 9000, 19.18: it may be a violation, and is none.
-        bears(frame(Frame::PathResponse(*b"01234567"))).await;
+        bears(frame(Frame::PathResponse(b"01234567"))).await;
     }
 
     #[tokio::test]

@@ -74,6 +74,14 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
+    /// The same by [`varint::split_first_soon`]: `None` is no answer.
+    #[inline(always)]
+    pub(super) fn varint_soon(&mut self) -> Option<u64> {
+        let (value, rest) = varint::split_first_soon(self.rest)?;
+        self.rest = rest;
+        Some(value)
+    }
+
     /// The next `len` bytes.
     #[inline]
     pub fn bytes(&mut self, len: u64) -> Option<&'a [u8]> {

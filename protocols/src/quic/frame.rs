@@ -5,12 +5,14 @@
 //! a connection (which streams there are, how much may come) is not judged here.
 
 mod ack;
+mod frames;
 #[cfg(test)]
 mod tests;
 
 use netloom_core::Result;
 
 pub use self::ack::{Ack, AckRanges, EcnCounts};
+pub use self::frames::Frames;
 
 use super::connection_id::ConnectionId;
 use super::cursor::{Reader, Writer};
@@ -202,9 +204,9 @@ pub enum Frame<'a> {
         sequence_number: u64,
     },
     /// PATH_CHALLENGE: to be echoed (19.17).
-    PathChallenge([u8; 8]),
+    PathChallenge(&'a [u8; 8]),
     /// PATH_RESPONSE: the echo (19.18).
-    PathResponse([u8; 8]),
+    PathResponse(&'a [u8; 8]),
     /// CONNECTION_CLOSE by QUIC itself, type 0x1c (19.19).
     ConnectionClose {
         /// See [`TransportError`].
@@ -240,17 +242,28 @@ impl<'a> Frame<'a> {
     /// that is not in its shortest encoding. Where `reader` then stands is not said.
     #[inline]
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, TransportError> {
-        // All types that are known here have one byte.
-        let [frame_type @ ..0x40, fields @ ..] = reader.rest() else {
-            return Err(longer_type(reader.rest()));
-        };
-        *reader = Reader::new(fields);
-        // Whatever is wrong with a frame's fields has this one code.
-        Self::fields(u64::from(*frame_type), reader).ok_or(TransportError::FrameEncodingError)
+        Self::read_item(reader).unwrap_or(Err(TransportError::FrameEncodingError))
     }
 
+    /// The item of [`Frames`] at once, not to be moved into it: that would cost as much as reading does. `None` for no
+    /// bytes. Behind an error nothing is left to read.
+    #[inline(never)]
+    fn read_item(reader: &mut Reader<'a>) -> Option<Result<Self, TransportError>> {
+        let frame = reader.take_rest();
+        let (frame_type, fields) = frame.split_first()?;
+        let mut fields = Reader::new(fields);
+        Some(match Self::read_fields(u64::from(*frame_type), &mut fields) {
+            Some(frame) => {
+                *reader = fields;
+                Ok(frame)
+            }
+            None => Err(fault(frame)),
+        })
+    }
+
+    /// `None` whatever is wrong. All types that are known here have one byte.
     #[inline(always)]
-    fn fields(frame_type: u64, reader: &mut Reader<'a>) -> Option<Self> {
+    fn read_fields(frame_type: u64, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match frame_type {
             types::PADDING => {
                 let rest = reader.rest();
@@ -260,6 +273,7 @@ impl<'a> Frame<'a> {
             }
             types::PING => Self::Ping,
             types::ACK | types::ACK_ECN => Self::Ack(Ack::read(frame_type == types::ACK_ECN, reader)?),
+            0x08..=0x0f => Self::Stream(Stream::read(frame_type, reader, Reader::varint)?),
             types::RESET_STREAM => Self::ResetStream {
                 stream_id: StreamId(reader.varint()?),
                 error_code: reader.varint()?,
@@ -276,7 +290,6 @@ impl<'a> Frame<'a> {
             types::NEW_TOKEN => {
                 Self::NewToken { token: reader.prefixed().filter(|token| !token.is_empty())? }
             }
-            0x08..=0x0f => Self::Stream(Stream::read(frame_type, reader)?),
             types::MAX_DATA => Self::MaxData { maximum: reader.varint()? },
             types::MAX_STREAM_DATA => {
                 Self::MaxStreamData { stream_id: StreamId(reader.varint()?), maximum: reader.varint()? }
@@ -293,8 +306,8 @@ impl<'a> Frame<'a> {
             }
             types::NEW_CONNECTION_ID => new_connection_id(reader)?,
             types::RETIRE_CONNECTION_ID => Self::RetireConnectionId { sequence_number: reader.varint()? },
-            types::PATH_CHALLENGE => Self::PathChallenge(*reader.array()?),
-            types::PATH_RESPONSE => Self::PathResponse(*reader.array()?),
+            types::PATH_CHALLENGE => Self::PathChallenge(reader.array()?),
+            types::PATH_RESPONSE => Self::PathResponse(reader.array()?),
             types::CONNECTION_CLOSE => Self::ConnectionClose {
                 error_code: reader.varint()?,
                 frame_type: reader.varint()?,
@@ -364,7 +377,7 @@ impl<'a> Frame<'a> {
                         writer.bytes(stateless_reset_token)
                     }
                     Self::RetireConnectionId { sequence_number } => writer.varint(sequence_number),
-                    Self::PathChallenge(data) | Self::PathResponse(data) => writer.bytes(&data),
+                    Self::PathChallenge(data) | Self::PathResponse(data) => writer.bytes(data),
                     Self::ConnectionClose { error_code, frame_type, reason } => {
                         numbers(writer, &[error_code, frame_type])?;
                         writer.prefixed(reason)
@@ -469,13 +482,21 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> Stream<'a> {
-    #[inline]
-    fn read(frame_type: u64, reader: &mut Reader<'a>) -> Option<Self> {
-        let stream_id = StreamId(reader.varint()?);
-        let offset = if frame_type & types::STREAM_OFF != 0 { reader.varint()? } else { 0 };
+    /// Behind its type; `varint` reads integers.
+    #[inline(always)]
+    fn read(
+        frame_type: u64,
+        reader: &mut Reader<'a>,
+        varint: impl Fn(&mut Reader<'a>) -> Option<u64>,
+    ) -> Option<Self> {
+        let stream_id = StreamId(varint(reader)?);
+        let offset = if frame_type & types::STREAM_OFF != 0 { varint(reader)? } else { 0 };
         let (data, extent) = match frame_type & types::STREAM_LEN {
             0 => (reader.take_rest(), Extent::ToEnd),
-            _ => (reader.prefixed()?, Extent::Delimited),
+            _ => {
+                let len = varint(reader)?;
+                (reader.bytes(len)?, Extent::Delimited)
+            }
         };
         let data = within(offset, data)?;
         Some(Self { stream_id, offset, data, fin: frame_type & types::STREAM_FIN != 0, extent })
@@ -508,9 +529,9 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// What is wrong with a type of more than one byte: not known, or not in the shortest possible encoding (RFC 9000, 12.4).
+/// What is wrong with a frame: its type is not in the shortest possible encoding (RFC 9000, 12.4), or something else.
 #[cold]
-fn longer_type(frame: &[u8]) -> TransportError {
+fn fault(frame: &[u8]) -> TransportError {
     match varint::split_first(frame) {
         Some((frame_type, fields)) if frame.len() - fields.len() != varint::size(frame_type) => {
             TransportError::ProtocolViolation
@@ -549,64 +570,5 @@ fn write_data(writer: &mut Writer<'_>, data: &[u8], extent: Extent) -> Result<()
     match extent {
         Extent::Delimited => writer.prefixed(data),
         Extent::ToEnd => writer.bytes(data),
-    }
-}
-
-/// The frames of a payload, as long as they are well formed.
-///
-/// A payload without any is a PROTOCOL_VIOLATION (RFC 9000, 12.4). After an error there is nothing more;
-/// [`frame_type`](Self::frame_type) then says which frame it was.
-#[derive(Clone, Debug)]
-pub struct Frames<'a> {
-    reader: Reader<'a>,
-    /// The frame last begun, and what is behind it.
-    last: &'a [u8],
-    is_begun: bool,
-}
-
-impl<'a> Frames<'a> {
-    /// The frames of `payload`.
-    #[inline]
-    pub const fn new(payload: &'a [u8]) -> Self {
-        Self { reader: Reader::new(payload), last: &[], is_begun: false }
-    }
-
-    /// The type of the frame last read or refused: what a CONNECTION_CLOSE frame names. 0 if there was none.
-    pub const fn frame_type(&self) -> u64 {
-        match varint::split_first(self.last) {
-            Some((frame_type, _)) => frame_type,
-            None => 0,
-        }
-    }
-
-    /// What was not read yet.
-    pub const fn rest(&self) -> &'a [u8] {
-        self.reader.rest()
-    }
-}
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = Result<Frame<'a>, TransportError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.reader.is_empty() {
-            let is_begun = core::mem::replace(&mut self.is_begun, true);
-            return (!is_begun).then_some(Err(TransportError::ProtocolViolation));
-        }
-        self.is_begun = true;
-        // By value, to be kept in registers.
-        let mut reader = self.reader;
-        self.last = reader.rest();
-        match Frame::read(&mut reader) {
-            Ok(frame) => {
-                self.reader = reader;
-                Some(Ok(frame))
-            }
-            Err(error) => {
-                self.reader = Reader::new(&[]);
-                Some(Err(error))
-            }
-        }
     }
 }

@@ -36,29 +36,40 @@ pub const fn size(value: u64) -> usize {
 /// ```
 #[inline(always)]
 pub const fn split_first(input: &[u8]) -> Option<(u64, &[u8])> {
+    match split_first_soon(input) {
+        Some(split) => Some(split),
+        None => split_last(input),
+    }
+}
+
+/// The same without a loop: `None` is no answer, but that there are less than eight bytes from the integer's first to
+/// the end of `input`, and it is not of one byte.
+#[inline(always)]
+pub(super) const fn split_first_soon(input: &[u8]) -> Option<(u64, &[u8])> {
     let [first, rest @ ..] = input else { return None };
     if *first < 0x40 {
         return Some((*first as u64, rest));
     }
+    // Nothing depends on how long it is.
     let size = 1 << (*first >> 6);
-    // Most have something behind them: then nothing depends on how long they are.
-    if let Some(word) = input.first_chunk::<8>() {
-        let (_, rest) = input.split_at(size);
-        return Some(((u64::from_be_bytes(*word) & MAX) >> (64 - 8 * size), rest));
-    }
-    split_last(input, size)
+    let Some(word) = input.first_chunk::<8>() else { return None };
+    let (_, rest) = input.split_at(size);
+    Some(((u64::from_be_bytes(*word) & MAX) >> (64 - 8 * size), rest))
 }
 
 /// The same for an integer with less than eight bytes from its first to the end of `input`.
 #[cold]
-const fn split_last(input: &[u8], size: usize) -> Option<(u64, &[u8])> {
+#[inline(never)]
+const fn split_last(input: &[u8]) -> Option<(u64, &[u8])> {
+    let Some(first) = input.first() else { return None };
+    let size = 1 << (*first >> 6);
     let Some((bytes, rest)) = input.split_at_checked(size) else { return None };
     let (mut value, mut at) = (0, 0);
     while at < bytes.len() {
         value = value << 8 | bytes[at] as u64;
         at += 1;
     }
-    // The two bits that say the size: 4 and 8 bytes begin with a 1.
+    // Without the two bits that say the size.
     Some((value & (MAX >> (64 - 8 * size)), rest))
 }
 
@@ -116,6 +127,9 @@ mod tests {
                 let mut reader = Reader::new(writer.written());
                 assert_eq!(reader.varint(), Some(value));
                 assert!(reader.is_empty());
+                let mut behind = [0xff; 16];
+                behind[..size].copy_from_slice(&out[..size]);
+                assert_eq!(split_first(&behind), Some((value, &behind[size..])));
                 for cut in 0..size {
                     assert_eq!(split_first(&out[..cut]), None);
                 }

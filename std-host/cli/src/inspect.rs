@@ -289,8 +289,8 @@ fn frame_item(frame: &Frame<'_>) -> Item {
         Frame::RetireConnectionId { sequence_number } => {
             ("RETIRE_CONNECTION_ID", vec![("sequence_number", json!(sequence_number))])
         }
-        Frame::PathChallenge(data) => ("PATH_CHALLENGE", vec![("data", bytes(&data))]),
-        Frame::PathResponse(data) => ("PATH_RESPONSE", vec![("data", bytes(&data))]),
+        Frame::PathChallenge(data) => ("PATH_CHALLENGE", vec![("data", bytes(data))]),
+        Frame::PathResponse(data) => ("PATH_RESPONSE", vec![("data", bytes(data))]),
         Frame::ConnectionClose { error_code, frame_type, reason } => {
             let name = TransportError::from_code(error_code).map_or("unknown", TransportError::name);
             let fields = vec![
