@@ -9,7 +9,8 @@ use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 /// How connections of a server or a client behave. Every one has a default.
 ///
 /// What a peer can make us keep is `receive_window` for what it sends and `send_window` for what it does not acknowledge,
-/// with some 27 KB for the connection itself: so that many bytes times the most connections.
+/// with 21 KB for the connection itself, or 41 KB if it has had as many streams as the defaults allow: so that many bytes
+/// times the most connections.
 ///
 /// ```
 /// use netloom::Duration;
