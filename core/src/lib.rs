@@ -52,6 +52,6 @@ pub use buffer::{Outbox, Storage};
 pub use codec::{Codec, Limits, Step};
 pub use error::{Code, Error, Fault, Result};
 pub use options::{Options, Timeouts};
-pub use platform::{Clock, Parts, Platform, Secured, Transport};
+pub use platform::{Clock, Parts, PathStats, Platform, Secured, Transport};
 pub use session::{CloseReason, Link, LinkParts, Outlet, Sender, Session, Stats};
 pub use time::{Date, Duration, Instant};

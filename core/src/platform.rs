@@ -6,7 +6,7 @@ use core::task::{Context, Poll};
 
 use crate::buffer::Storage;
 use crate::error::{Error, Result};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A byte stream: TCP, TLS over one, a QUIC stream, a simulated pipe. Object safe.
 ///
@@ -64,6 +64,41 @@ pub trait Transport {
     fn secured(&self) -> Option<Secured<'_>> {
         None
     }
+
+    /// What was measured of the way to the peer, by a transport that does so: a stream of QUIC.
+    #[inline]
+    fn path(&self) -> Option<PathStats> {
+        None
+    }
+}
+
+/// What was measured of the way to the peer, and counted since the connection began: all its streams together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct PathStats {
+    /// As the sender's loss recovery has it (RFC 9002, 5).
+    pub round_trip: Duration,
+    /// Bytes that may be under way.
+    pub congestion_window: u64,
+    /// Bytes of the largest datagram that is sent.
+    pub mtu: u16,
+    /// Packets sent,
+    pub packets_sent: u64,
+    /// of which so many were lost,
+    pub packets_lost: u64,
+    /// with so many bytes.
+    pub bytes_lost: u64,
+    /// Times that the sender slowed down.
+    pub congestion_events: u64,
+    /// UDP datagrams sent.
+    pub datagrams_sent: u64,
+    /// UDP datagrams received.
+    pub datagrams_received: u64,
+    /// Bytes in them, with all headers but UDP's.
+    pub bytes_sent: u64,
+    /// The same, received.
+    pub bytes_received: u64,
 }
 
 /// What is known of a connection that is secured.
@@ -139,6 +174,10 @@ impl<T: Transport + ?Sized> Transport for &mut T {
     }
     fn secured(&self) -> Option<Secured<'_>> {
         (**self).secured()
+    }
+    #[inline]
+    fn path(&self) -> Option<PathStats> {
+        (**self).path()
     }
 }
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use netloom_core::{Error, Result, Secured, Transport};
+use netloom_core::{Error, PathStats, Result, Secured, Transport};
 use tokio::net::TcpStream;
 
 #[cfg(feature = "quic")]
@@ -145,5 +145,10 @@ impl<S: netloom_core::Storage> Transport for Stream<S> {
 
     fn secured(&self) -> Option<Secured<'_>> {
         each!(&self.kind, io => io.secured())
+    }
+
+    #[inline]
+    fn path(&self) -> Option<PathStats> {
+        each!(&self.kind, io => io.path())
     }
 }

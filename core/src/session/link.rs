@@ -60,8 +60,8 @@ pub trait Outlet<C: Codec> {
     fn poll_pause(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<bool>;
     /// [`Sender::close`], or [`Sender::fail`] if something went wrong.
     fn end(&mut self, why: Option<Error>);
-    /// [`Sender::stats`].
-    fn stats(&self) -> Stats;
+    /// Fills in [`Sender::stats`], which are at their defaults: so what no transport of an image measures takes no flash.
+    fn tell_stats(&self, stats: &mut Stats);
     /// [`Sender::codec`].
     fn codec(&mut self) -> &mut C;
     /// The codec, to look at.
@@ -119,6 +119,13 @@ impl<C: Codec> dyn Outlet<C> + '_ {
     /// As there.
     pub fn flush(&mut self) -> impl Future<Output = Result<()>> {
         poll_fn(|cx| self.poll_flush(cx))
+    }
+
+    /// [`Sender::stats`].
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.tell_stats(&mut stats);
+        stats
     }
 
     /// [`Sender::pause`].
@@ -184,8 +191,8 @@ impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
             None => self.close(),
         }
     }
-    fn stats(&self) -> Stats {
-        self.stats()
+    fn tell_stats(&self, stats: &mut Stats) {
+        self.tell_stats(stats);
     }
     fn codec(&mut self) -> &mut C {
         &mut self.codec

@@ -243,12 +243,22 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// What the session has done so far.
     pub fn stats(&self) -> Stats {
-        let progress_at = self.timing.quiet_since(|| self.clock.now());
-        let round_trip = match self.round_trip {
-            0 => None,
-            micros => Some(Duration::from_micros(micros.into())),
-        };
-        Stats { received: self.received, sent: self.sent, opened_at: self.opened_at, progress_at, round_trip }
+        let mut stats = Stats::default();
+        self.tell_stats(&mut stats);
+        stats
+    }
+
+    /// Says so in `stats`, which are at their defaults.
+    #[inline]
+    pub(super) fn tell_stats(&self, stats: &mut Stats) {
+        (stats.received, stats.sent, stats.opened_at) = (self.received, self.sent, self.opened_at);
+        stats.progress_at = self.timing.quiet_since(|| self.clock.now());
+        if let Some(path) = self.transport.path() {
+            (stats.path, stats.round_trip) = (Some(path), Some(path.round_trip));
+        }
+        if self.round_trip > 0 {
+            stats.round_trip = Some(Duration::from_micros(self.round_trip.into()));
+        }
     }
 
     /// Whether it has ended, or can only be cut.

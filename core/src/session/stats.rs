@@ -1,5 +1,6 @@
 //! What a session has done.
 
+use crate::platform::PathStats;
 use crate::time::{Duration, Instant};
 
 /// What a session has done so far.
@@ -16,8 +17,11 @@ pub struct Stats {
     /// last waited.
     pub progress_at: Instant,
     /// How long the peer's last answer to a keep-alive took, if the protocol has such a thing (a WebSocket ping) and
-    /// one was sent.
+    /// one was sent; otherwise the [path](Self::path)'s, if the transport measures it.
     pub round_trip: Option<Duration>,
+    /// The way to the peer, if the transport measures it: that of a stream of QUIC is its connection's, shared with all
+    /// other streams.
+    pub path: Option<PathStats>,
 }
 
 /// One direction.

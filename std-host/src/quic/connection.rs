@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use netloom_core::{Code, Duration, Result, Secured};
+use netloom_core::{Code, Duration, PathStats, Result, Secured};
 use quinn_proto::crypto::rustls::HandshakeData;
 use quinn_proto::{Dir, SendDatagramError, StreamEvent, StreamId, VarInt};
 use rustc_hash::FxHashMap;
@@ -448,23 +448,16 @@ impl Connection {
         self.wait(|state| state.proto.datagrams().recv()).await
     }
 
-    /// What was measured on the way to the peer.
+    /// What was measured on the way to the peer; a session on one of its streams tells it in its
+    /// [statistics](netloom_core::Stats::path) too.
     pub fn stats(&self) -> PathStats {
+        measured(&self.shared.state().proto)
+    }
+
+    /// The same, once the handshake is done: until then the round trip is a guess (RFC 9002, 6.2.2).
+    pub(super) fn path(&self) -> Option<PathStats> {
         let state = self.shared.state();
-        let stats = state.proto.stats();
-        PathStats {
-            round_trip: state.proto.rtt(),
-            congestion_window: stats.path.cwnd,
-            mtu: stats.path.current_mtu,
-            packets_sent: stats.path.sent_packets,
-            packets_lost: stats.path.lost_packets,
-            bytes_lost: stats.path.lost_bytes,
-            congestion_events: stats.path.congestion_events,
-            datagrams_sent: stats.udp_tx.datagrams,
-            datagrams_received: stats.udp_rx.datagrams,
-            bytes_sent: stats.udp_tx.bytes,
-            bytes_received: stats.udp_rx.bytes,
-        }
+        state.connected.then(|| measured(&state.proto))
     }
 
     /// The peer's address, which changes when the peer moves (RFC 9000, 9).
@@ -534,6 +527,23 @@ impl Connection {
     }
 }
 
+fn measured(proto: &quinn_proto::Connection) -> PathStats {
+    let stats = proto.stats();
+    let mut path = PathStats::default();
+    path.round_trip = proto.rtt();
+    path.congestion_window = stats.path.cwnd;
+    path.mtu = stats.path.current_mtu;
+    path.packets_sent = stats.path.sent_packets;
+    path.packets_lost = stats.path.lost_packets;
+    path.bytes_lost = stats.path.lost_bytes;
+    path.congestion_events = stats.path.congestion_events;
+    path.datagrams_sent = stats.udp_tx.datagrams;
+    path.datagrams_received = stats.udp_rx.datagrams;
+    path.bytes_sent = stats.udp_tx.bytes;
+    path.bytes_received = stats.udp_rx.bytes;
+    path
+}
+
 fn open(state: &mut State, dir: Dir) -> Option<(StreamId, bool)> {
     if state.lost.is_some() {
         return None;
@@ -562,32 +572,4 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
-}
-
-/// What was measured on the way to the peer, and counted since the beginning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PathStats {
-    /// As the sender's loss recovery has it (RFC 9002, 5).
-    pub round_trip: Duration,
-    /// Bytes that may be under way.
-    pub congestion_window: u64,
-    /// Bytes of the largest datagram that is sent.
-    pub mtu: u16,
-    /// Packets sent,
-    pub packets_sent: u64,
-    /// of which so many were lost,
-    pub packets_lost: u64,
-    /// with so many bytes.
-    pub bytes_lost: u64,
-    /// Times that the sender slowed down.
-    pub congestion_events: u64,
-    /// UDP datagrams sent.
-    pub datagrams_sent: u64,
-    /// UDP datagrams received.
-    pub datagrams_received: u64,
-    /// Bytes in them, with all headers but UDP's.
-    pub bytes_sent: u64,
-    /// The same, received.
-    pub bytes_received: u64,
 }

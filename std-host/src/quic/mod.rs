@@ -68,7 +68,7 @@ mod stream;
 mod udp;
 
 pub use client::{QuicClient, QuicClientBuilder};
-pub use connection::{Connection, PathStats};
+pub use connection::Connection;
 pub use datagrams::{Datagram, Datagrams, Outgoing};
 pub use driver::Driver;
 pub use endpoint::Endpoint;
@@ -77,6 +77,8 @@ pub use server::{QuicServer, QuicServerBuilder, Retry};
 pub use settings::{Congestion, Settings};
 pub use stream::Stream;
 pub use udp::Udp;
+
+pub use netloom_core::PathStats;
 
 pub(crate) use endpoint::Counts;
 pub(crate) use route::{Route, Routed, route};

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use netloom_core::{Code, Error, Result, Secured, Transport};
+use netloom_core::{Code, Error, PathStats, Result, Secured, Transport};
 use quinn_proto::{ReadError, StreamId, VarInt, WriteError};
 
 use super::connection::{Connection, State, keep};
@@ -307,6 +307,10 @@ impl Transport for Stream {
 
     fn secured(&self) -> Option<Secured<'_>> {
         Some(self.connection.secured())
+    }
+
+    fn path(&self) -> Option<PathStats> {
+        self.connection.path()
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use netloom_core::buffer::{Queue, Room};
-use netloom_core::{Code, Error, Result, Secured, Storage, Transport};
+use netloom_core::{Code, Error, PathStats, Result, Secured, Storage, Transport};
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
@@ -626,6 +626,10 @@ impl<T: Transport, S: Storage> Transport for Tls<T, S> {
                 .protocol(common.alpn_protocol())
                 .server_name(self.server_name.as_deref()),
         )
+    }
+
+    fn path(&self) -> Option<PathStats> {
+        self.io.path()
     }
 }
 
