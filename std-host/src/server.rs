@@ -31,13 +31,23 @@ use crate::worker::{Distributor, Intake, Phase, Plan, Security, ServerSession, S
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing before `start`"]
 pub struct Builder {
-    addresses: Vec<(String, Security)>,
+    addresses: Vec<(String, Entrance)>,
     workers: usize,
     spread: Spread,
     sessions_max: usize,
     sessions_per_address_max: usize,
     buffers_max: usize,
     options: Options,
+}
+
+/// What there is at an address.
+#[derive(Clone, Debug)]
+enum Entrance {
+    /// A listener, whose connections are secured so.
+    Listener(Security),
+    /// A socket of QUIC.
+    #[cfg(feature = "quic")]
+    Quic(crate::quic::QuicServer),
 }
 
 impl Builder {
@@ -56,29 +66,29 @@ impl Builder {
     /// Listens on `address` too; may be called several times. A name stands for all its addresses; port 0
     /// for a free port, which [`Server::addresses`] tells. An IPv6 address takes IPv6 clients only.
     pub fn tcp(mut self, address: impl ToAddress) -> Self {
-        self.addresses.push((address.to_address(), Security::Plain));
+        self.addresses.push((address.to_address(), Entrance::Listener(Security::Plain)));
         self
     }
 
     /// Listens on `address` too, for TLS. Who does not come through the handshake is counted and gets no session.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, address: impl ToAddress, tls: crate::tls::TlsServer) -> Self {
-        self.addresses.push((address.to_address(), Security::Tls(tls)));
+        self.addresses.push((address.to_address(), Entrance::Listener(Security::Tls(tls))));
         self
     }
 
     /// Takes QUIC at `address` too: each stream that a client opens is a session. A port of UDP may have the number of one of TCP.
     #[cfg(feature = "quic")]
     pub fn quic(mut self, address: impl ToAddress, quic: crate::quic::QuicServer) -> Self {
-        self.addresses.push((address.to_address(), Security::Quic(quic)));
+        self.addresses.push((address.to_address(), Entrance::Quic(quic)));
         self
     }
 
     /// What is spoken over TLS where nothing else was said.
     #[cfg(feature = "tls")]
     pub(crate) fn speaks(&self, protocol: &str) -> Result<(), StartError> {
-        for (address, security) in &self.addresses {
-            if let Security::Tls(tls) = security {
+        for (address, entrance) in &self.addresses {
+            if let Entrance::Listener(Security::Tls(tls)) = entrance {
                 tls.speaks(protocol).map_err(|error| {
                     StartError::new(Code::ServerNotStarted, address, io::Error::other(error))
                 })?;
@@ -158,19 +168,22 @@ impl Builder {
         #[cfg(feature = "quic")]
         let quic: Arc<crate::quic::Counts> = Arc::default();
         let each = if by_kernel { self.workers } else { 1 };
-        for (address, security) in &self.addresses {
+        for (address, entrance) in &self.addresses {
             let failed = |error| StartError::new(Code::BindFailed, address, error);
-            #[cfg(feature = "quic")]
-            if let Security::Quic(server) = security {
-                for sockets in listen::bind_udp(address, each.min(QUIC_WORKERS)).map_err(failed)? {
-                    addresses.extend(sockets.first().and_then(|socket| socket.local_addr().ok()));
-                    deal_sockets(sockets, server, &quic, &mut shares);
+            match entrance {
+                Entrance::Listener(security) => {
+                    for listeners in listen::bind(address, each).map_err(failed)? {
+                        addresses.extend(listeners.first().and_then(|listener| listener.local_addr().ok()));
+                        deal(listeners, security, &mut shares);
+                    }
                 }
-                continue;
-            }
-            for listeners in listen::bind(address, each).map_err(failed)? {
-                addresses.extend(listeners.first().and_then(|listener| listener.local_addr().ok()));
-                deal(listeners, security, &mut shares);
+                #[cfg(feature = "quic")]
+                Entrance::Quic(server) => {
+                    for sockets in listen::bind_udp(address, each.min(QUIC_WORKERS)).map_err(failed)? {
+                        addresses.extend(sockets.first().and_then(|socket| socket.local_addr().ok()));
+                        deal_sockets(sockets, server, &quic, &mut shares);
+                    }
+                }
             }
         }
         let (phase, _) = watch::channel(Phase::Running);

@@ -105,8 +105,6 @@ pub(crate) enum Security {
     Plain,
     #[cfg(feature = "tls")]
     Tls(TlsServer),
-    #[cfg(feature = "quic")]
-    Quic(crate::quic::QuicServer),
 }
 
 /// One listener whose connections go to the workers in turn.
@@ -364,8 +362,6 @@ where
             Security::Plain => self.take_in_plain(stream, peer),
             #[cfg(feature = "tls")]
             Security::Tls(tls) => self.take_in_secured(stream, peer, tls),
-            #[cfg(feature = "quic")]
-            Security::Quic(_) => {} // it has no listeners
         }
     }
 
