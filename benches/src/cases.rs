@@ -44,6 +44,11 @@ impl Row {
         &self.case
     }
 
+    /// Bytes of what is counted.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// The server's CPU time per message, in nanoseconds, and that by the reference's.
     pub fn cpu(&self) -> (f64, f64) {
         (self.summary.cpu_ns, self.ratio)

@@ -1,6 +1,5 @@
 //! `GET /plaintext` over HTTP/1.1: one request at a time and sixteen, over sixty-four connections.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -9,12 +8,12 @@ use std::time::Duration;
 
 use clap::Args;
 use comfy_table::Table;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::dial::dial;
-use crate::idle::bytes_per_connection;
+use crate::idle::{Idle, bytes_per_connection};
 use crate::instructions;
 use crate::load::{Exchange, Load, connect};
 use crate::machine::Machine;
@@ -72,9 +71,8 @@ struct Row {
 #[derive(Debug, Default, Serialize)]
 struct Report {
     rows: Vec<Row>,
-    idle_connections: usize,
-    /// Resident bytes per idle connection, by server.
-    idle_bytes: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    idle: Idle,
 }
 
 impl Options {
@@ -99,17 +97,9 @@ impl Options {
                 bar.inc(1);
             }
         }
-        if idle > 0 {
-            bar.set_message("idle connections");
-            report.idle_connections = machine.connections(idle);
-            for &peer in &peers {
-                let bytes = bytes_per_connection(machine, peer, report.idle_connections, |stream| {
-                    ask(stream).map(drop)
-                })?;
-                report.idle_bytes.insert(peer.name(), bytes);
-                bar.inc(1);
-            }
-        }
+        report.idle = Idle::measure(machine, peers, idle, &bar, |peer, connections| {
+            bytes_per_connection(machine, peer, connections, |stream| ask(stream).map(drop))
+        })?;
         bar.finish_and_clear();
         self.output.print(&report)?;
         Ok(ExitCode::SUCCESS)
@@ -174,8 +164,8 @@ pub fn ask(stream: &mut TcpStream) -> io::Result<Answer> {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n{LEGEND}", self.load_table())?;
-        if !self.idle_bytes.is_empty() {
-            write!(f, "{}", self.idle_table())?;
+        if !self.idle.is_empty() {
+            write!(f, "{}", self.idle.table())?;
         }
         Ok(())
     }
@@ -215,15 +205,6 @@ impl Report {
                 percent(summary.load_busy),
                 percent(summary.disturbed),
             ]);
-        }
-        table
-    }
-
-    fn idle_table(&self) -> Table {
-        let bytes = format!("bytes per idle connection, {} open", HumanCount(self.idle_connections as u64));
-        let mut table = table(&["peer", &bytes]);
-        for (peer, &bytes) in &self.idle_bytes {
-            table.add_row([peer.clone(), HumanCount(bytes).to_string()]);
         }
         table
     }

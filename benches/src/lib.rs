@@ -13,6 +13,7 @@
 //! | [`load`] | many connections, each with requests in flight, every answer compared |
 //! | [`rounds`] | turns, samples, medians |
 //! | [`report`] | tables, JSON, progress |
+//! | [`cases`], [`figures`] | rows of servers beside a reference; the same in units that are usual for them |
 //! | [`dial`] | thousands of plain connections from many source addresses |
 //! | [`answer`] | an HTTP answer, of which only the Date may change |
 //! | [`handshake`] | a client's side of a WebSocket |
@@ -38,6 +39,7 @@ pub mod command;
 pub mod deflated;
 pub mod dial;
 pub mod fanout;
+pub mod figures;
 pub mod handshake;
 pub mod http;
 pub mod idle;

@@ -4,22 +4,21 @@
 mod client;
 mod load;
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use comfy_table::Table;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::cases::{Row, table_of};
-use crate::idle::bytes_per;
+use crate::figures::{self, Figure};
+use crate::idle::{Idle, bytes_per};
 use crate::instructions;
 use crate::machine::Machine;
 use crate::process::ServerProcess;
-use crate::report::{Output, count, progress, table};
+use crate::report::{Output, progress};
 use crate::rounds::{Effort, Rounds, Sample};
 use crate::servers::Contender;
 use crate::servers::quic::{LEFT_OUT, PROTOCOL, Peer};
@@ -28,7 +27,6 @@ use load::{Load, SMALL, ask};
 
 /// Bytes of large streams are counted by the
 const MIB: usize = 1024 * 1024;
-const GIB: f64 = (1_u64 << 30) as f64;
 /// Connections that wait.
 const IDLE: usize = 2_000;
 
@@ -117,13 +115,13 @@ impl Case {
         }
     }
 
-    /// The unit that is usual for it: of CPU time per, or else per CPU second.
-    fn unit(self) -> &'static str {
+    /// `row` in the unit that is usual for it.
+    fn figure(self, row: &Row) -> Figure {
         match self {
-            Self::Sent | Self::Received => "CPU s/GiB",
-            Self::One | Self::Fifty | Self::Many => "streams/CPU s",
-            Self::Datagrams => "datagrams/CPU s",
-            Self::Full | Self::Resumed => "handshakes/CPU s",
+            Self::Sent | Self::Received => Figure::cpu_per_gib(row),
+            Self::One | Self::Fifty | Self::Many => Figure::per_cpu_second(row, "streams/CPU s"),
+            Self::Datagrams => Figure::per_cpu_second(row, "datagrams/CPU s"),
+            Self::Full | Self::Resumed => Figure::per_cpu_second(row, "handshakes/CPU s"),
         }
     }
 
@@ -141,31 +139,8 @@ struct Report {
     rows: Vec<Row>,
     /// The rows in units that are usual for them; mean datagrams of large streams; instructions per small stream.
     figures: Vec<Figure>,
-    idle_connections: usize,
-    /// Resident bytes per idle connection, by server.
-    idle_bytes: BTreeMap<String, u64>,
-}
-
-/// A row in the unit that is usual for it.
-#[derive(Debug, Serialize)]
-struct Figure {
-    peer: String,
-    case: String,
-    unit: &'static str,
-    figure: f64,
-    /// By that of quinn.
-    ratio: f64,
-}
-
-impl Figure {
-    fn of(case: Case, row: &Row) -> Self {
-        let (cpu_ns, cpu_ratio) = row.cpu();
-        let (figure, ratio) = match case.is_bulk() {
-            true => (cpu_ns / 1e9 * GIB / case.size() as f64, cpu_ratio),
-            false => (1e9 / cpu_ns, 1.0 / cpu_ratio),
-        };
-        Self { peer: row.peer().to_owned(), case: case.name(), unit: case.unit(), figure, ratio }
-    }
+    #[serde(flatten)]
+    idle: Idle,
 }
 
 impl Options {
@@ -199,15 +174,9 @@ impl Options {
             bar.set_message(format!("instructions, {}", case.name()));
             report.figures.extend(instructions_per_stream(case, machine, &client, &peers, &bar)?);
         }
-        if idle > 0 {
-            bar.set_message("idle connections");
-            report.idle_connections = machine.connections(idle);
-            for &peer in &peers {
-                let bytes = bytes_per_idle_connection(machine, &client, peer, report.idle_connections)?;
-                report.idle_bytes.insert(peer.name(), bytes);
-                bar.inc(1);
-            }
-        }
+        report.idle = Idle::measure(machine, peers, idle, &bar, |peer, connections| {
+            bytes_per_idle_connection(machine, &client, peer, connections)
+        })?;
         bar.finish_and_clear();
         self.output.print(&report)?;
         Ok(ExitCode::SUCCESS)
@@ -240,7 +209,7 @@ fn measure(
         Row::new(peer.name(), case.size(), case.shape().1, summary).called(&case.name())
     };
     let rows = asked.iter().enumerate().map(row).collect::<Vec<_>>();
-    report.figures.extend(rows.iter().map(|row| Figure::of(case, row)));
+    report.figures.extend(rows.iter().map(|row| case.figure(row)));
     if case.is_bulk() {
         let sizes = loads.iter().map(Load::datagram).collect::<Vec<_>>();
         let peers = asked.iter().map(|(peer, _)| *peer).zip(sizes).collect::<Vec<_>>();
@@ -308,36 +277,11 @@ impl Display for Report {
             writeln!(f, "{}\n{LEGEND}", table_of(&self.rows, "units/s"))?;
         }
         if !self.figures.is_empty() {
-            writeln!(f, "{}", self.figures_table())?;
+            writeln!(f, "{}", figures::table_of(&self.figures))?;
         }
-        if !self.idle_bytes.is_empty() {
-            write!(f, "{}", self.idle_table())?;
+        if !self.idle.is_empty() {
+            write!(f, "{}", self.idle.table_by::<Peer>("connection"))?;
         }
         Ok(())
-    }
-}
-
-impl Report {
-    fn figures_table(&self) -> Table {
-        let mut table = table(&["peer", "case", "unit", "figure", "ratio"]);
-        for Figure { peer, case, unit, figure, ratio } in &self.figures {
-            let figure = match *figure < 100.0 {
-                true => format!("{figure:.3}"),
-                false => count(*figure),
-            };
-            table.add_row([peer, case, *unit, &figure, &format!("{ratio:.3}")]);
-        }
-        table
-    }
-
-    fn idle_table(&self) -> Table {
-        let bytes = format!("bytes per idle connection, {} open", HumanCount(self.idle_connections as u64));
-        let mut table = table(&["peer", &bytes, "ratio"]);
-        let reference = self.idle_bytes.get(&Peer::REFERENCE.name()).copied().unwrap_or_default();
-        for (peer, &bytes) in &self.idle_bytes {
-            let ratio = bytes as f64 / reference as f64;
-            table.add_row([peer.clone(), HumanCount(bytes).to_string(), format!("{ratio:.3}")]);
-        }
-        table
     }
 }

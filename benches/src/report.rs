@@ -1,6 +1,5 @@
 //! What is shown: a table for people, JSON for programs, progress for whoever waits.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
@@ -9,6 +8,7 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::idle::Idle;
 use crate::rounds::Summary;
 
 /// What the columns of the load table mean.
@@ -59,10 +59,9 @@ pub struct Row {
 pub struct Report {
     /// Servers under load: all servers of one load, then those of the next.
     pub rows: Vec<Row>,
-    /// Connections that were idle at a time; none if that was not measured.
-    pub idle_connections: usize,
-    /// Resident bytes per idle connection, by server.
-    pub idle_bytes: BTreeMap<String, u64>,
+    /// What idle connections take.
+    #[serde(flatten)]
+    pub idle: Idle,
 }
 
 impl Display for Report {
@@ -70,8 +69,8 @@ impl Display for Report {
         if !self.rows.is_empty() {
             writeln!(f, "{}\n{LEGEND}", self.load_table())?;
         }
-        if !self.idle_bytes.is_empty() {
-            write!(f, "{}", self.idle_table())?;
+        if !self.idle.is_empty() {
+            write!(f, "{}", self.idle.table())?;
         }
         Ok(())
     }
@@ -110,15 +109,6 @@ impl Report {
                 percent(summary.load_busy),
                 percent(summary.disturbed),
             ]);
-        }
-        table
-    }
-
-    fn idle_table(&self) -> Table {
-        let bytes = format!("bytes per idle connection, {} open", HumanCount(self.idle_connections as u64));
-        let mut table = table(&["peer", &bytes]);
-        for (peer, &bytes) in &self.idle_bytes {
-            table.add_row([peer.clone(), HumanCount(bytes).to_string()]);
         }
         table
     }
@@ -161,6 +151,8 @@ pub fn progress(steps: usize) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn report() -> Report {
@@ -185,8 +177,7 @@ mod tests {
                 cpu_to_raw: summary.cpu_ratio,
                 summary,
             }],
-            idle_connections: 10,
-            idle_bytes: BTreeMap::from([("raw".into(), 16_384)]),
+            idle: Idle { connections: 10, bytes: BTreeMap::from([("raw".into(), 16_384)]) },
         }
     }
 

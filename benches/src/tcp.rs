@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::dial::ask;
-use crate::idle::bytes_per_connection;
+use crate::idle::{Idle, bytes_per_connection};
 use crate::load::{Exchange, Load, connect};
 use crate::machine::Machine;
 use crate::process::ServerProcess;
@@ -73,18 +73,10 @@ impl Options {
         }
         drop(servers);
 
-        if idle > 0 {
-            bar.set_message("idle connections");
-            report.idle_connections = machine.connections(idle);
-            let message = frame(IDLE_SIZE);
-            for &peer in &peers {
-                let bytes = bytes_per_connection(machine, peer, report.idle_connections, |stream| {
-                    ask(stream, &message)
-                })?;
-                report.idle_bytes.insert(peer.name(), bytes);
-                bar.inc(1);
-            }
-        }
+        let message = frame(IDLE_SIZE);
+        report.idle = Idle::measure(machine, peers, idle, &bar, |peer, connections| {
+            bytes_per_connection(machine, peer, connections, |stream| ask(stream, &message))
+        })?;
         bar.finish_and_clear();
         self.output.print(&report)?;
         Ok(ExitCode::SUCCESS)

@@ -1,7 +1,6 @@
 //! Messages over TLS 1.3: large ones both ways, handshakes, small ones echoed, sessions that wait.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as Blocking};
@@ -10,9 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use comfy_table::Table;
 use futures_util::future::try_join_all;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 use rustls::{ClientConfig, HandshakeKind};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,11 +21,12 @@ use tokio_rustls::TlsConnector;
 use crate::answer::Answer;
 use crate::cases::{Row, table_of};
 use crate::dial::dial;
-use crate::idle::bytes_per_connection;
+use crate::figures::{self, Figure};
+use crate::idle::{Idle, bytes_per_connection};
 use crate::load::{Exchange, Load, Run};
 use crate::machine::Machine;
 use crate::process::ServerProcess;
-use crate::report::{Output, count, progress, table};
+use crate::report::{Output, progress};
 use crate::rounds::{Effort, Rounds, Sample};
 use crate::secure::{self, Exchange as Keys, Stream};
 use crate::servers::tls::{ASKING, LARGE, LARGE_PATH, Peer};
@@ -46,7 +45,6 @@ const ECHO_CONNECTIONS: usize = 50;
 const SMALL: usize = 64;
 /// Handshakes under way at a time.
 const SHAKING: usize = 8;
-const GIB: f64 = (1_u64 << 30) as f64;
 
 /// What the columns mean.
 const LEGEND: &str = "\
@@ -142,6 +140,15 @@ impl Case {
         }
     }
 
+    /// `row` in the unit that is usual for it, if there is one.
+    fn figure(self, row: &Row) -> Option<Figure> {
+        match self.carrier() {
+            _ if self.is_bulk() => Some(Figure::cpu_per_gib(row)),
+            Carrier::Handshakes { .. } => Some(Figure::per_cpu_second(row, "handshakes/CPU s")),
+            Carrier::Connections { .. } => None,
+        }
+    }
+
     fn is_bulk(self) -> bool {
         matches!(self, Self::Received | Self::Sent)
     }
@@ -153,11 +160,18 @@ impl Case {
             // OpenSSL before 3.5 would agree on X25519.
             (Peer::Nginx, Self::FullHybrid | Self::ResumedHybrid) => None,
             (Peer::Nginx, Self::Sent) => Some(get(LARGE_PATH)),
-            (Peer::Nginx, _) => Some(get("/plaintext")),
             (_, Self::Received) => Some([frame(LARGE).repeat(UNANSWERED), frame(SMALL)].concat()),
             (_, Self::Sent) => Some(frame(ASKING)),
-            _ => Some(frame(SMALL)),
+            _ => Some(short(peer)),
         }
+    }
+}
+
+/// What has a short answer.
+fn short(peer: Peer) -> Vec<u8> {
+    match peer {
+        Peer::Nginx => get("/plaintext"),
+        _ => frame(SMALL),
     }
 }
 
@@ -170,32 +184,8 @@ struct Report {
     rows: Vec<Row>,
     /// CPU seconds of the server per GiB, or handshakes in one.
     figures: Vec<Figure>,
-    idle_connections: usize,
-    /// Resident bytes per idle connection, by server.
-    idle_bytes: BTreeMap<String, u64>,
-}
-
-/// A row in the unit that is usual for it.
-#[derive(Debug, Serialize)]
-struct Figure {
-    peer: String,
-    case: String,
-    unit: &'static str,
-    figure: f64,
-    /// By that of tokio-rustls.
-    ratio: f64,
-}
-
-impl Figure {
-    fn of(case: Case, row: &Row) -> Option<Self> {
-        let (cpu_ns, cpu_ratio) = row.cpu();
-        let (unit, figure, ratio) = match case.carrier() {
-            _ if case.is_bulk() => ("CPU s/GiB", cpu_ns / 1e9 * GIB / case.size() as f64, cpu_ratio),
-            Carrier::Handshakes { .. } => ("handshakes/CPU s", 1e9 / cpu_ns, 1.0 / cpu_ratio),
-            Carrier::Connections { .. } => return None,
-        };
-        Some(Self { peer: row.peer().to_owned(), case: row.case().to_owned(), unit, figure, ratio })
-    }
+    #[serde(flatten)]
+    idle: Idle,
 }
 
 impl Options {
@@ -213,24 +203,18 @@ impl Options {
         for case in cases {
             bar.set_message(case.name());
             let rows = rows(case, &servers, self.effort, &bar)?;
-            report.figures.extend(rows.iter().filter_map(|row| Figure::of(case, row)));
+            report.figures.extend(rows.iter().filter_map(|row| case.figure(row)));
             report.rows.extend(rows);
         }
         drop(servers);
 
-        if idle > 0 {
-            bar.set_message("idle connections");
-            report.idle_connections = machine.connections(idle);
-            let config = secure::config(Keys::Hybrid, false)?;
-            for &peer in &peers {
-                let Some(request) = Case::Full.request(peer) else { continue };
-                let bytes = bytes_per_connection(machine, peer, report.idle_connections, |socket| {
-                    ask(socket, &config, &request).map(drop)
-                })?;
-                report.idle_bytes.insert(peer.name(), bytes);
-                bar.inc(1);
-            }
-        }
+        let config = secure::config(Keys::Hybrid, false)?;
+        report.idle = Idle::measure(machine, peers, idle, &bar, |peer, connections| {
+            let request = short(peer);
+            bytes_per_connection(machine, peer, connections, |socket| {
+                ask(socket, &config, &request).map(drop)
+            })
+        })?;
         bar.finish_and_clear();
         self.output.print(&report)?;
         Ok(ExitCode::SUCCESS)
@@ -417,36 +401,11 @@ impl Display for Report {
             writeln!(f, "{}\n{LEGEND}", table_of(&self.rows, "messages/s"))?;
         }
         if !self.figures.is_empty() {
-            writeln!(f, "{}", self.figures_table())?;
+            writeln!(f, "{}", figures::table_of(&self.figures))?;
         }
-        if !self.idle_bytes.is_empty() {
-            write!(f, "{}", self.idle_table())?;
+        if !self.idle.is_empty() {
+            write!(f, "{}", self.idle.table_by::<Peer>("session"))?;
         }
         Ok(())
-    }
-}
-
-impl Report {
-    fn figures_table(&self) -> Table {
-        let mut table = table(&["peer", "case", "unit", "figure", "ratio"]);
-        for Figure { peer, case, unit, figure, ratio } in &self.figures {
-            let figure = match *figure < 100.0 {
-                true => format!("{figure:.3}"),
-                false => count(*figure),
-            };
-            table.add_row([peer, case, *unit, &figure, &format!("{ratio:.3}")]);
-        }
-        table
-    }
-
-    fn idle_table(&self) -> Table {
-        let bytes = format!("bytes per idle session, {} open", HumanCount(self.idle_connections as u64));
-        let mut table = table(&["peer", &bytes, "ratio"]);
-        let reference = self.idle_bytes.get(&Peer::REFERENCE.name()).copied().unwrap_or_default();
-        for (peer, &bytes) in &self.idle_bytes {
-            let ratio = bytes as f64 / reference as f64;
-            table.add_row([peer.clone(), HumanCount(bytes).to_string(), format!("{ratio:.3}")]);
-        }
-        table
     }
 }

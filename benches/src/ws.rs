@@ -1,14 +1,12 @@
 //! WebSocket messages echoed: three sizes by two depths over fifty connections; then texts, compressed.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as Blocking};
 use std::process::ExitCode;
 
 use clap::Args;
-use comfy_table::Table;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 use mio::net::TcpStream;
 use serde::Serialize;
 
@@ -16,11 +14,11 @@ use crate::answer::Answer;
 use crate::cases::{Row, table_of};
 use crate::deflated;
 use crate::handshake::{From, message, shake_hands, shake_hands_on_deflate};
-use crate::idle::bytes_per_connection;
+use crate::idle::{Idle, bytes_per_connection};
 use crate::load::{Exchange, Load};
 use crate::machine::Machine;
 use crate::process::ServerProcess;
-use crate::report::{Output, progress, table};
+use crate::report::{Output, progress};
 use crate::rounds::{Effort, Rounds, Sample};
 use crate::servers::Contender;
 use crate::servers::ws::{LEFT_OUT, Peer};
@@ -68,9 +66,8 @@ pub struct Options {
 #[derive(Debug, Default, Serialize)]
 struct Report {
     rows: Vec<Row>,
-    idle_connections: usize,
-    /// Resident bytes per idle connection, by server.
-    idle_bytes: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    idle: Idle,
 }
 
 impl Options {
@@ -102,15 +99,10 @@ impl Options {
             }
         }
 
-        if idle > 0 {
-            bar.set_message("idle connections");
-            report.idle_connections = machine.connections(idle);
-            for peer in plain.into_iter().chain(deflating) {
-                let bytes = resting_bytes(machine, peer, report.idle_connections)?;
-                report.idle_bytes.insert(peer.name(), bytes);
-                bar.inc(1);
-            }
-        }
+        report.idle =
+            Idle::measure(machine, plain.into_iter().chain(deflating), idle, &bar, |peer, connections| {
+                resting_bytes(machine, peer, connections)
+            })?;
         bar.finish_and_clear();
         self.output.print(&report)?;
         Ok(ExitCode::SUCCESS)
@@ -201,20 +193,9 @@ impl Display for Report {
         if !self.rows.is_empty() {
             writeln!(f, "{}\n{LEGEND}", table_of(&self.rows, "messages/s"))?;
         }
-        if !self.idle_bytes.is_empty() {
-            write!(f, "{}", self.idle_table())?;
+        if !self.idle.is_empty() {
+            write!(f, "{}", self.idle.table())?;
         }
         Ok(())
-    }
-}
-
-impl Report {
-    fn idle_table(&self) -> Table {
-        let bytes = format!("bytes per idle connection, {} open", HumanCount(self.idle_connections as u64));
-        let mut table = table(&["peer", &bytes]);
-        for (peer, &bytes) in &self.idle_bytes {
-            table.add_row([peer.clone(), HumanCount(bytes).to_string()]);
-        }
-        table
     }
 }
