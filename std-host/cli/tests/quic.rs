@@ -8,27 +8,31 @@ use std::time::Duration;
 
 use program::{Folder, Serving, json, netloom, one_line, run, text};
 
-fn pin(serving: &Serving) -> String {
-    serving.report["pin"].as_str().unwrap().to_owned()
-}
-
-fn url(serving: &Serving, protocol: &str, path: &str) -> String {
-    format!("{}{path}", serving.endpoint(protocol)["url"].as_str().unwrap())
-}
-
 #[test]
 fn what_is_sent_comes_back_and_the_server_is_known_by_its_pin() {
     let serving = Serving::start(&[]);
-    let quic = url(&serving, "quic", "");
-    assert_eq!(text(&run(&["connect", &quic, "--pin", &pin(&serving)], "a\nbb\n")), "a\nbb\n");
+    let quic = serving.url_of("quic", "");
+    assert_eq!(text(&run(&["connect", &quic, "--pin", serving.pin()], "a\nbb\n")), "a\nbb\n");
     let long = format!("{}\n", "x".repeat(900_000));
     assert_eq!(text(&run(&["connect", &quic, "--insecure"], long.as_str())), long);
 }
 
 #[test]
+fn the_way_to_the_server_is_measured_and_shown_to_who_asks() {
+    let serving = Serving::start(&[]);
+    let shown = |protocol: &str| {
+        let url = serving.url_of(protocol, "");
+        String::from_utf8(run(&["-v", "connect", &url, "--insecure"], "a\n").stderr).unwrap()
+    };
+    let (quic, tls) = (shown("quic"), shown("tls"));
+    assert!(quic.contains("path: Some(PathStats { round_trip: "), "{quic}");
+    assert!(tls.contains("round_trip: None, path: None"), "{tls}");
+}
+
+#[test]
 fn who_is_not_trusted_or_speaks_something_else_is_told() {
     let serving = Serving::start(&[]);
-    let quic = url(&serving, "quic", "");
+    let quic = serving.url_of("quic", "");
     let line = one_line(&run(&["connect", &quic], ""), 3);
     assert!(line.contains("unknown_authority (-688)") && line.contains("--pin"), "{line}");
     let other = format!("sha256//{}=", "A".repeat(43));
@@ -37,7 +41,7 @@ fn who_is_not_trusted_or_speaks_something_else_is_told() {
     let line = one_line(&run(&["connect", &format!("{quic}/nothing"), "--insecure"], ""), 3);
     assert!(line.contains("handshake_failed (-681)") && line.contains("0x178"), "{line}");
     // Nobody speaks QUIC there.
-    let nobody = url(&serving, "http", "").replace("http://", "quic://").trim_end_matches('/').to_owned();
+    let nobody = serving.url_of("http", "").replace("http://", "quic://").trim_end_matches('/').to_owned();
     let line = one_line(&run(&["connect", &nobody, "--insecure", "--timeout", "0.5"], ""), 3);
     assert!(line.contains("connection_timeout (-602)"), "{line}");
 }
@@ -45,8 +49,8 @@ fn who_is_not_trusted_or_speaks_something_else_is_told() {
 #[test]
 fn who_chats_over_quic_chats_with_those_of_the_web() {
     let serving = Serving::start(&[]);
-    let wss = url(&serving, "https", "chat").replace("https://", "wss://");
-    let quic = url(&serving, "quic", "/chat");
+    let wss = serving.url_of("https", "chat").replace("https://", "wss://");
+    let quic = serving.url_of("quic", "/chat");
     // Late joiners are told of what was said, so whoever comes second sees both.
     let web =
         thread::spawn(move || text(&run(&["connect", &wss, "--insecure", "--wait", "2"], "from the web\n")));
@@ -61,17 +65,9 @@ fn who_chats_over_quic_chats_with_those_of_the_web() {
 #[test]
 fn clients_show_certificates_where_they_must() {
     let folder = Folder::new("quic");
-    let made = |host: &str| rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
-    let (server, client) = (made("127.0.0.1"), made("client"));
-    let file = |name: &str, content: String| {
-        folder.file(name, &content);
-        format!("{}/{name}", folder.path())
-    };
-    let (cert, key) = (file("s.pem", server.cert.pem()), file("s.key", server.signing_key.serialize_pem()));
-    let (own, own_key) =
-        (file("c.pem", client.cert.pem()), file("c.key", client.signing_key.serialize_pem()));
+    let ([cert, key], [own, own_key]) = (folder.self_signed("127.0.0.1"), folder.self_signed("client"));
     let serving = Serving::start(&["--cert", &cert, "--key", &key, "--client-ca", &own]);
-    let quic = url(&serving, "quic", "");
+    let quic = serving.url_of("quic", "");
     let shown = run(&["connect", &quic, "--ca", &cert, "--cert", &own, "--key", &own_key], "a\n");
     assert_eq!(text(&shown), "a\n");
     // TLS 1.3 lets a client be done before the server has looked, so it is its session that fails.
@@ -82,7 +78,7 @@ fn clients_show_certificates_where_they_must() {
 #[test]
 fn loads_are_measured_over_streams_and_datagrams() {
     let serving = Serving::start(&[]);
-    let quic = url(&serving, "quic", "");
+    let quic = serving.url_of("quic", "");
     let report = |more: &[&str]| {
         let common = ["bench", &quic, "--insecure", "-c", "3", "--messages", "50", "--json"];
         json(&run(&[&common, more].concat(), "").stdout)
@@ -95,7 +91,7 @@ fn loads_are_measured_over_streams_and_datagrams() {
     let all = datagrams["messages"].as_u64().unwrap() + datagrams["lost"].as_u64().unwrap();
     assert_eq!(all, 150, "{datagrams}");
     for wrong in [&["--streams", "2"][..], &["--datagrams"]] {
-        let tcp = url(&serving, "tcp", "");
+        let tcp = serving.url_of("tcp", "");
         let line = one_line(&run(&[&["bench", &tcp], wrong].concat(), ""), 2);
         assert!(line.contains("quic://"), "{line}");
     }

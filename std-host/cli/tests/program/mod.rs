@@ -84,7 +84,17 @@ impl Serving {
 
     /// What is behind the slash at the end of the demo's URL.
     pub(crate) fn http(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoint("http")["url"].as_str().unwrap())
+        self.url_of("http", path)
+    }
+
+    /// The same over any protocol.
+    pub(crate) fn url_of(&self, protocol: &str, path: &str) -> String {
+        format!("{}{path}", self.endpoint(protocol)["url"].as_str().unwrap())
+    }
+
+    /// What it is known by where nobody vouches for it.
+    pub(crate) fn pin(&self) -> &str {
+        self.report["pin"].as_str().unwrap()
     }
 
     pub(crate) fn endpoint(&self, protocol: &str) -> &serde_json::Value {
@@ -162,6 +172,13 @@ impl Folder {
         let path = self.0.join(name);
         fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// The files of a certificate for `host` that nobody else vouches for, and of its key.
+    pub(crate) fn self_signed(&self, host: &str) -> [String; 2] {
+        let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        [("pem", made.cert.pem()), ("key", made.signing_key.serialize_pem())]
+            .map(|(what, text)| self.file(&format!("{host}.{what}"), text))
     }
 
     pub(crate) fn path(&self) -> &str {
