@@ -237,6 +237,23 @@ async fn who_closes_when_done_has_delivered() {
 }
 
 #[tokio::test]
+async fn who_closes_when_done_does_not_wait_for_ever() {
+    let pair = pair().await;
+    let mut stream = pair.client.open_one_way().await.unwrap();
+    // A client does not follow a server that moves: nothing reaches it any more.
+    pair.endpoints.1.rebind(local()).unwrap();
+    tokio::task::yield_now().await;
+    stream.write_all(b"never delivered").await.unwrap();
+    stream.finish();
+    drop(stream);
+    let (grace, begun) = (Duration::from_millis(100), std::time::Instant::now());
+    assert!(!pair.client.close_when_done(grace).await);
+    assert!(begun.elapsed() >= grace);
+    assert_eq!(pair.client.lost().unwrap().reason(), Reason::Closed);
+    assert_eq!(pair.client.open().await.unwrap_err().code(), Code::ConnectionClosed);
+}
+
+#[tokio::test]
 async fn keys_are_updated_in_the_middle_of_a_transfer() {
     let pair = pair().await;
     let sent = pattern(400_000, 3);
@@ -377,6 +394,41 @@ async fn early_data_that_is_not_accepted_fails_and_what_follows_does_not() {
         // The port is free again when the driver has ended.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+}
+
+#[tokio::test]
+async fn a_session_tells_what_its_connection_has_measured() {
+    let (tls, client) = identities();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let server = Server::builder()
+        .workers(1)
+        .tcp(LOCAL)
+        .quic(LOCAL, QuicServer::new(tls).unwrap())
+        .start(Framing::new, async move |session: &mut ServerSession<Framing>| {
+            echo(session).await?;
+            let _ = tell.send(session.stats());
+            Ok(())
+        })
+        .unwrap();
+    let client = Connector::new().quic(QuicClient::new(client).unwrap());
+    let mut session = client.connect(server.addresses()[1], Framing::new()).await.unwrap();
+    session.send(b"hello").await.unwrap();
+    assert_eq!(session.receive().await.unwrap().unwrap().0, b"hello");
+    let ours = session.stats();
+    session.close().await.unwrap();
+    for stats in [ours, told.recv().await.unwrap()] {
+        let path = stats.path.unwrap();
+        assert!(path.round_trip > Duration::ZERO && path.congestion_window > 0 && path.mtu >= 1_200);
+        assert!(path.packets_sent > 0 && path.bytes_received > stats.received.bytes, "{path:?}");
+        assert_eq!(stats.round_trip, Some(path.round_trip));
+    }
+    // Whoever does not measure says nothing.
+    let mut session = Connector::new().connect(server.addresses()[0], Framing::new()).await.unwrap();
+    session.send(b"hello").await.unwrap();
+    assert_eq!(session.receive().await.unwrap().unwrap().0, b"hello");
+    assert_eq!((session.stats().path, session.stats().round_trip), (None, None));
+    session.close().await.unwrap();
+    assert_eq!(told.recv().await.unwrap().path, None);
 }
 
 #[tokio::test]

@@ -68,7 +68,10 @@ on_seeds! {
     quic_codes_arrive
     quic_a_stream_that_is_not_read_stops_only_its_writer
     quic_who_is_stopped_while_it_waits_is_told
-    quic_datagrams_are_whole_or_lost;
+    quic_datagrams_are_whole_or_lost
+    quic_what_is_more_urgent_arrives_first
+    quic_a_window_that_is_changed_holds
+    quic_who_takes_nobody_in_any_more_goes_on_with_those_it_has;
 300:
     a_board_serves_more_clients_than_it_has_sessions
     a_client_too_many_gets_a_goodbye_and_no_reset

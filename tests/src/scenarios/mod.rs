@@ -114,7 +114,11 @@ table! {
         "quic_codes_arrive" codes_arrive
         "quic_a_stream_that_is_not_read_stops_only_its_writer" a_stream_that_is_not_read_stops_only_its_writer
         "quic_who_is_stopped_while_it_waits_is_told" who_is_stopped_while_it_waits_is_told
-        "quic_datagrams_are_whole_or_lost" datagrams_are_whole_or_lost;
+        "quic_datagrams_are_whole_or_lost" datagrams_are_whole_or_lost
+        "quic_what_is_more_urgent_arrives_first" what_is_more_urgent_arrives_first
+        "quic_a_window_that_is_changed_holds" a_window_that_is_changed_holds
+        "quic_who_takes_nobody_in_any_more_goes_on_with_those_it_has"
+            who_takes_nobody_in_any_more_goes_on_with_those_it_has;
     echo: echo_is_exact_however_it_is_cut
         queued_output_leaves_in_one_write;
     cancel: nothing_is_lost_when_receive_is_dropped

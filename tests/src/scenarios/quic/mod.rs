@@ -40,8 +40,9 @@ pub(super) use paths::{
     rebind_addr, rebind_port,
 };
 pub(super) use streams::{
-    a_stream_that_is_not_read_stops_only_its_writer, codes_arrive, datagrams_are_whole_or_lost,
-    who_is_stopped_while_it_waits_is_told,
+    a_stream_that_is_not_read_stops_only_its_writer, a_window_that_is_changed_holds, codes_arrive,
+    datagrams_are_whole_or_lost, what_is_more_urgent_arrives_first, who_is_stopped_while_it_waits_is_told,
+    who_takes_nobody_in_any_more_goes_on_with_those_it_has,
 };
 pub(super) use transfers::{keyupdate, multiplexing, transfer, transfercorruption, transferloss};
 

@@ -199,3 +199,111 @@ pub(in super::super) fn datagrams_are_whole_or_lost(seed: u64) {
     let path = Path { loss: 10, ..Path::rough() };
     duet(seed, path, settings, secs(10) + IDLE, server, client);
 }
+
+/// Of two streams that are both queued whole, the one of the higher priority is delivered first, though it was opened last.
+pub(in super::super) fn what_is_more_urgent_arrives_first(seed: u64) {
+    const SIZE: usize = 100_000;
+    let settings = Settings {
+        idle: IDLE,
+        stream_window: SIZE as u32,
+        receive_window: 2 * SIZE as u32,
+        send_window: 2 * SIZE as u32,
+        ..Settings::DEFAULT
+    };
+    let server = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut ordinary = connection.accept_one_way().await.expect("a stream");
+        let mut urgent = connection.accept_one_way().await.expect("a stream");
+        let came = Cell::new(0);
+        let waiting = async {
+            let mut some = [0; 3_000];
+            loop {
+                match ordinary.read(&mut some).await.expect("its bytes") {
+                    0 => break,
+                    n => came.set(came.get() + n),
+                }
+            }
+        };
+        let first = async {
+            assert_bytes(&urgent.read_to_end(SIZE).await.expect("its bytes"), &[1; SIZE]);
+            came.get()
+        };
+        let (meanwhile, ()) = futures_util::future::join(first, waiting).await;
+        assert!(meanwhile < SIZE / 2, "seed {seed}: {meanwhile} bytes came before");
+        assert_eq!(came.get(), SIZE, "seed {seed}");
+        connection.close(0, b"");
+    };
+    let client = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut ordinary = connection.open_one_way().await.expect("a stream");
+        let mut urgent = connection.open_one_way().await.expect("a stream");
+        urgent.set_priority(1);
+        // There is room for both, so nothing leaves in between.
+        for (stream, byte) in [(&mut ordinary, 0), (&mut urgent, 1)] {
+            stream.write_all(&[byte; SIZE]).await.expect("room");
+            stream.finish();
+        }
+        connection.ended().await;
+    };
+    duet(seed, lossless(&World::new(seed)), settings, secs(10), server, client);
+}
+
+/// A sender stops at what may be unread of all streams together, and again where that becomes more or less.
+pub(in super::super) fn a_window_that_is_changed_holds(seed: u64) {
+    const FIRST: usize = 10_000;
+    const MORE: usize = 30_000;
+    const LESS: usize = 5_000;
+    let settings =
+        Settings { idle: IDLE, stream_window: 100_000, receive_window: FIRST as u32, ..Settings::DEFAULT };
+    let written = Cell::new(0);
+    let server = async |world: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut stream = connection.accept_one_way().await.expect("a stream");
+        let stops_at = async |bytes| {
+            world.sleep(secs(2)).await;
+            assert_eq!(written.get(), bytes, "seed {seed}");
+        };
+        stops_at(FIRST).await;
+        connection.set_receive_window(MORE as u32);
+        stops_at(MORE).await;
+        // What was promised is not taken back: it counts first.
+        connection.set_receive_window(LESS as u32);
+        stops_at(MORE).await;
+        let (mut got, mut some) = (0, [0; LESS]);
+        while got < MORE {
+            got += stream.read(&mut some).await.expect("its bytes");
+        }
+        stops_at(MORE + LESS).await;
+        connection.close(0, b"");
+    };
+    let client = async |_: &World, _: Endpoint<Socket>, connection: Connection| {
+        let mut stream = connection.open_one_way().await.expect("a stream");
+        while let Ok(n) = poll_fn(|cx| stream.poll_write(cx, &[7; 1_000])).await {
+            written.set(written.get() + n);
+        }
+        connection.ended().await;
+    };
+    duet(seed, lossless(&World::new(seed)), settings, secs(15), server, client);
+}
+
+/// Who comes later is told, and nobody else learns of it.
+pub(in super::super) fn who_takes_nobody_in_any_more_goes_on_with_those_it_has(seed: u64) {
+    let world = World::new(seed);
+    let server = async |_: &World, endpoint: Endpoint<Socket>, connection: Connection| {
+        endpoint.refuse();
+        let mut word = connection.open_one_way().await.expect("a stream");
+        word.finish();
+        for _ in 0..2 {
+            answer(connection.accept().await.expect("a stream")).await.expect("it goes on");
+        }
+        connection.ended().await;
+    };
+    let client = async |_: &World, endpoint: Endpoint<Socket>, connection: Connection| {
+        let mut word = connection.accept_one_way().await.expect("a stream");
+        assert_eq!(word.read(&mut [0]).await, Ok(0), "seed {seed}");
+        let quic = QuicClient::new(trusting(&tls().1)).expect("a client");
+        for _ in 0..2 {
+            let refused = endpoint.connect(&quic, SERVER).await.map(drop);
+            assert_eq!(refused.map_err(|error| error.code()), Err(Code::ConnectionRefused), "seed {seed}");
+            exchange(&connection, seed, 20_000, 20_000).await.expect("an answer");
+        }
+    };
+    duet(seed, lossless(&world), settings(&world), secs(5), server, client);
+}
