@@ -63,6 +63,7 @@ on_seeds! {
     rebind_port "rebind-port"
     rebind_addr "rebind-addr"
     connectionmigration
+    downloadmigration
     quic_packets_shrink_with_the_path
     quic_early_data_that_is_not_taken_is_never_heard
     quic_codes_arrive
