@@ -74,7 +74,7 @@ struct Known {
 pub(super) struct State {
     pub(super) proto: quinn_proto::Connection,
     pub(super) handle: usize,
-    /// On the ready list, as a new connection is.
+    /// On the ready list.
     pub(super) listed: bool,
     /// This connection's entry among the driver's timers.
     pub(super) armed: Option<Instant>,
@@ -245,7 +245,7 @@ impl Shared {
         let state = State {
             proto,
             handle,
-            listed: true,
+            listed: false,
             armed: None,
             late: Some(late),
             close: None,

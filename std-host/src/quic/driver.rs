@@ -3,14 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use netloom_core::{Clock, Code, Duration, Error};
-use quinn_proto::{ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, Incoming, Transmit};
+use quinn_proto::{
+    ConnectionEvent, ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, Incoming, Transmit,
+};
 
 use super::connection::{Connection, Shared, State, Told};
 use super::datagrams::{Datagram, Datagrams, Outgoing};
@@ -40,12 +42,16 @@ pub struct Driver<D, K> {
     out: Vec<u8>,
     /// and its description if the socket had no room.
     stuck: Option<Transmit>,
-    replies: Vec<(Transmit, Vec<u8>)>,
+    inbox: Vec<Datagram>,
+    replies: Replies,
     /// Connections with something to do,
     turn: Vec<usize>,
     /// which first wait for so many turns of those who were told something.
     waits: Option<u8>,
 }
+
+/// What is answered without a connection.
+type Replies = Vec<(Transmit, Vec<u8>)>;
 
 /// All but the socket.
 struct Core<K> {
@@ -129,47 +135,59 @@ impl<K: Clock> Core<K> {
         self.connections[handle.0] = Some(shared.clone());
         self.open += 1;
         self.alive += 1;
-        door.ready.list().connections.push(handle.0);
         shared
     }
 
-    /// What came in one piece: datagrams of one sender, but of any of its connections.
-    fn receive<D>(&mut self, datagram: Datagram, door: &Door<D>, replies: &mut Vec<(Transmit, Vec<u8>)>) {
-        let ecn = EcnCodepoint::from_bits(datagram.ecn);
-        let mut all = datagram.bytes;
-        while !all.is_empty() {
-            let one = all.split_to(datagram.stride.min(all.len()));
-            let mut out = Vec::new();
-            let event = self.proto.handle(self.now, datagram.from, datagram.to, ecn, one, &mut out);
-            let reply = match event {
-                Some(DatagramEvent::ConnectionEvent(handle, event)) => {
-                    if let Some(Some(shared)) = self.connections.get(handle.0) {
-                        let mut state = shared.state();
-                        state.proto.handle_event(event);
-                        if !mem::replace(&mut state.listed, true) {
-                            drop(state);
-                            door.ready.list().connections.push(handle.0);
-                        }
-                    }
-                    None
-                }
-                Some(DatagramEvent::NewConnection(incoming)) => self.take_in(incoming, door, &mut out),
-                Some(DatagramEvent::Response(transmit)) => Some(transmit),
-                None => None,
-            };
-            if let Some(transmit) = reply
-                && replies.len() < REPLIES
-            {
-                replies.push((transmit, out));
-            }
+    /// Handles one datagram. Says which connection is to be driven at once: one that shakes hands.
+    fn receive<D>(
+        &mut self,
+        bytes: BytesMut,
+        (from, to, ecn): (SocketAddr, Option<IpAddr>, u8),
+        door: &Door<D>,
+        replies: &mut Replies,
+    ) -> Option<usize> {
+        let mut out = Vec::new();
+        let event = self.proto.handle(self.now, from, to, EcnCodepoint::from_bits(ecn), bytes, &mut out)?;
+        let reply = match event {
+            DatagramEvent::ConnectionEvent(handle, event) => return self.tell(handle.0, event, door),
+            DatagramEvent::NewConnection(incoming) => match self.take_in(incoming, door, &mut out) {
+                Ok(handle) => return Some(handle),
+                Err(reply) => reply?,
+            },
+            DatagramEvent::Response(transmit) => transmit,
+        };
+        if replies.len() < REPLIES {
+            replies.push((reply, out));
         }
+        None
     }
 
-    /// Somebody wants to connect. What is answered if it may not, or not yet.
-    fn take_in<D>(&mut self, incoming: Incoming, door: &Door<D>, out: &mut Vec<u8>) -> Option<Transmit> {
+    /// What came for a connection. The same is said of it.
+    fn tell<D>(&mut self, handle: usize, event: ConnectionEvent, door: &Door<D>) -> Option<usize> {
+        let mut state = self.connections.get(handle)?.as_ref()?.state();
+        state.proto.handle_event(event);
+        if state.listed {
+            return None;
+        }
+        if state.proto.is_handshaking() {
+            return Some(handle);
+        }
+        state.listed = true;
+        drop(state);
+        door.ready.list().connections.push(handle);
+        None
+    }
+
+    /// Somebody wants to connect: its connection, or what is answered if it may not, or not yet.
+    fn take_in<D>(
+        &mut self,
+        incoming: Incoming,
+        door: &Door<D>,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Option<Transmit>> {
         let Some(server) = self.server.clone() else {
             self.proto.ignore(incoming);
-            return None;
+            return Err(None);
         };
         let source = source_of(incoming.remote_address().ip());
         let (all, here) = (self.handshakes.of.len(), self.handshakes.from(source));
@@ -180,22 +198,29 @@ impl<K: Clock> Core<K> {
             if mem::replace(&mut self.refused, asks) != asks {
                 door.count(|counts| &counts.refused);
             }
-            return Some(self.proto.refuse(incoming, out));
+            return Err(Some(self.proto.refuse(incoming, out)));
         }
         if incoming.may_retry() && !incoming.remote_address_validated() && server.retries(all, here) {
-            return self.proto.retry(incoming, out).ok();
+            return Err(self.proto.retry(incoming, out).ok());
         }
         match self.proto.accept(incoming, self.now, out, Some(server.config())) {
             Ok((handle, proto)) => {
                 self.insert(handle, proto, (server.handshake_timeout(), server.settings()), door);
                 self.handshakes.begin(handle.0, source);
-                None
+                Ok(handle.0)
             }
             Err(error) => {
                 door.count(|counts| &counts.handshakes_failed);
-                error.response
+                Err(error.response)
             }
         }
+    }
+
+    /// Puts a connection on the list.
+    fn list<D>(&self, handle: usize, door: &Door<D>) {
+        let Some(Some(shared)) = self.connections.get(handle) else { return };
+        shared.state().listed = true;
+        door.ready.list().connections.push(handle);
     }
 
     /// Closes those that clients have begun and nobody will be shown: they would hold up the end for as long as a handshake may
@@ -390,8 +415,17 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             refused: None,
             handshakes: Handshakes::default(),
         };
-        let (out, replies, turn) = (Vec::new(), Vec::new(), Vec::new());
-        Self { core, socket, door, out, stuck: None, replies, turn, waits: None }
+        Self {
+            core,
+            socket,
+            door,
+            out: Vec::new(),
+            stuck: None,
+            inbox: Vec::new(),
+            replies: Vec::new(),
+            turn: Vec::new(),
+            waits: None,
+        }
     }
 
     /// Until the endpoint is dropped and all connections are closed.
@@ -447,14 +481,35 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
 
     /// True if there may be more.
     fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let Self { core, socket, door, replies, .. } = self;
         for _ in 0..RECEIVES {
-            match socket.poll_receive(cx, &mut |datagram| core.receive(datagram, door, replies)) {
+            let Self { socket, inbox, .. } = self;
+            match socket.poll_receive(cx, &mut |datagrams| inbox.push(datagrams)) {
                 Poll::Ready(received) => received?,
                 Poll::Pending => return Ok(false),
             }
+            self.handle();
         }
         Ok(true)
+    }
+
+    /// Handles what was received. Handshakes take long: one is driven before the next, so that its client has an answer to work
+    /// on meanwhile.
+    fn handle(&mut self) {
+        let mut inbox = mem::take(&mut self.inbox);
+        let mut shaking = None;
+        // Those of one piece have one sender, but any of its connections.
+        for Datagram { from, to, ecn, mut bytes, stride } in inbox.drain(..) {
+            while !bytes.is_empty() {
+                let one = bytes.split_to(stride.min(bytes.len()));
+                let shakes = self.core.receive(one, (from, to, ecn), &self.door, &mut self.replies);
+                if shaking.is_some() && shakes != shaking {
+                    self.drive_at_once(shaking);
+                }
+                shaking = shakes;
+            }
+        }
+        self.drive_at_once(shaking);
+        self.inbox = inbox;
     }
 
     /// Passes on what came. Who is told of it mostly has something to say, which then leaves together with our acknowledgement:
@@ -492,28 +547,33 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
     }
 
     fn drive(&mut self) -> bool {
-        let Self { core, socket, door, out, stuck, turn, .. } = self;
-        turn.append(&mut door.ready.list().connections);
+        let mut turn = mem::take(&mut self.turn);
+        turn.append(&mut self.door.ready.list().connections);
+        // Who does not come to it stays on the list.
+        turn.retain(|&handle| self.stuck.is_some() || self.drive_one(handle));
+        self.turn = turn;
+        !self.turn.is_empty()
+    }
+
+    fn drive_one(&mut self, handle: usize) -> bool {
+        let Self { core, socket, door, out, stuck, .. } = self;
         let batch = socket.batch();
-        let mut again = 0;
-        for n in 0..turn.len() {
-            let handle = turn[n];
-            // Who does not come to it stays on the list.
-            let more = stuck.is_some()
-                || core.drive(handle, batch, out, door, |transmit, bytes| {
-                    let sent = send(socket, &transmit, bytes);
-                    if !sent {
-                        *stuck = Some(transmit);
-                    }
-                    sent
-                });
-            if more {
-                turn[again] = handle;
-                again += 1;
+        core.drive(handle, batch, out, door, |transmit, bytes| {
+            let sent = send(socket, &transmit, bytes);
+            if !sent {
+                *stuck = Some(transmit);
             }
+            sent
+        })
+    }
+
+    /// One that is not on the list.
+    fn drive_at_once(&mut self, handle: Option<usize>) {
+        if let Some(handle) = handle
+            && (self.stuck.is_some() || self.drive_one(handle))
+        {
+            self.core.list(handle, &self.door);
         }
-        turn.truncate(again);
-        again > 0
     }
 
     /// Does what the endpoint asks for.
@@ -524,7 +584,9 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
                     let made = self.core.proto.connect(self.core.now, *config, to, &name);
                     let (handshake, settings) = behaves;
                     let made = made.map(|(handle, proto)| {
-                        self.core.insert(handle, proto, (handshake, &settings), &self.door)
+                        let shared = self.core.insert(handle, proto, (handshake, &settings), &self.door);
+                        self.core.list(handle.0, &self.door);
+                        shared
                     });
                     // Who does not wait any more drops it, and so closes it.
                     let _ = answer.send(made.map(Connection::new).map_err(refused));

@@ -6,6 +6,9 @@ use super::*;
 pub(in super::super) fn blackhole(seed: u64) {
     Plan::on(Path::rough()).stage(World::new(seed)).play(secs(30), 1, async |client| {
         let connection = client.connect().await;
+        // Without this the client's last word of the handshake may be lost, and quinn-proto does not repeat it while data fills the
+        // window. Handshakes with losses have scenarios of their own, where who fails tries again.
+        client.exchange(&connection, 1, 1).await;
         let transfer = async {
             for _ in 0..5 {
                 client.exchange(&connection, client.world.below(20_000), client.world.below(20_000)).await;
@@ -58,10 +61,16 @@ fn rebinds(seed: u64, name: fn(u16) -> SocketAddr) {
             let (up, down) = (client.world.below(30_000), client.world.below(30_000));
             futures_util::future::join(client.exchange(&connection, up, down), moving).await;
         }
-        // A word from where it is now.
-        client.exchange(&connection, 1, 1).await;
+        settle_down(&client, &connection).await;
     });
     assert_eq!(served[0].peer, name(3), "seed {seed}");
+}
+
+/// A word from where it is now, and as much time as the server may need to see that it is there: one that hears nothing more goes back
+/// to the address it knew.
+async fn settle_down(client: &Client<'_>, connection: &Connection) {
+    client.exchange(connection, 1, 1).await;
+    client.world.sleep(secs(5)).await;
 }
 
 /// The client moves to other sockets, and says so.
@@ -79,7 +88,7 @@ pub(in super::super) fn connectionmigration(seed: u64) {
             let (up, down) = (client.world.below(30_000), client.world.below(30_000));
             futures_util::future::join(client.exchange(&connection, up, down), moving).await;
         }
-        client.exchange(&connection, 1, 1).await;
+        settle_down(&client, &connection).await;
     });
     assert_eq!(served[0].peer, at(5, 40_000), "seed {seed}");
 }
@@ -88,7 +97,7 @@ pub(in super::super) fn connectionmigration(seed: u64) {
 pub(in super::super) fn downloadmigration(seed: u64) {
     let world = World::new(seed);
     let path = if world.chance(50) { Path::clean() } else { Path::rough() };
-    let plan = Plan { moves: true, ..Plan::on(path) };
+    let plan = Plan { moves: true, client: with_keep_alive, ..Plan::on(path) };
     let served = plan.stage(world).play(secs(20), 1, async |client| {
         let connection = client.connect().await;
         client.exchange(&connection, 1, 1).await;
@@ -99,7 +108,7 @@ pub(in super::super) fn downloadmigration(seed: u64) {
             };
             futures_util::future::join(client.exchange(&connection, 1, 300_000), moving).await;
         }
-        client.exchange(&connection, 1, 1).await;
+        settle_down(&client, &connection).await;
     });
     assert_eq!(served[0].peer, at(5, 40_000), "seed {seed}");
 }
