@@ -8,6 +8,7 @@
 //! A queue is the only thing that knows `head` and `tail`. Its one invariant: filled bytes are never lost
 //! and never move while somebody has borrowed them.
 
+use core::ops::Range;
 use core::task::{Context, Poll};
 
 use crate::error::{Code, Error, Result};
@@ -23,6 +24,13 @@ pub trait Storage {
     /// Tries to hold at least `least` bytes (at most [`limit`](Self::limit)), keeping the content of those
     /// it already holds. `false` if that cannot be had now; what was held still is.
     fn hold(&mut self, least: usize) -> bool;
+
+    /// More is coming than the bytes held can take at once: may hold more of them, with those `filled` at their front, if
+    /// there are plenty. Whether it does; if not, nothing has changed.
+    fn widen(&mut self, filled: Range<usize>) -> bool {
+        let _ = filled;
+        false
+    }
 
     /// After `hold` said no: wakes the task when it is worth another try.
     fn wait(&mut self, cx: &mut Context<'_>);
@@ -142,10 +150,13 @@ impl<S: Storage> Queue<S> {
         self.ends_at(self.head as usize + len);
     }
 
-    /// Room for at least one byte, after moving the filled bytes to the front and growing if need be.
+    /// Room for at least one byte, after moving the filled bytes to the front and growing if need be: as much as the storage
+    /// likes if what came last filled it, and a part of that is dealt with.
     /// Ready with an empty room if the storage is at its limit.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<&mut [u8]> {
-        self.compact();
+        if self.head > 0 {
+            self.move_to_front();
+        }
         let tail = self.tail as usize;
         if tail == self.storage.bytes().len() {
             let least = (tail + 1).min(self.storage.limit());
@@ -210,6 +221,17 @@ impl<S: Storage> Queue<S> {
         let written = write(&mut Outbox::new(self.storage.bytes(), &mut tail));
         self.ends_at(tail);
         written
+    }
+
+    /// Moves the filled bytes to the front: of a larger storage, if they reach the end of this one and there is one.
+    #[cold]
+    fn move_to_front(&mut self) {
+        let filled = self.head as usize..self.tail as usize;
+        if filled.end < self.storage.bytes().len() || !self.storage.widen(filled) {
+            self.compact();
+            return;
+        }
+        (self.head, self.tail) = (0, self.tail - self.head);
     }
 
     /// Moves the filled bytes to the front. Whether that made room.
@@ -306,7 +328,7 @@ impl<S: Storage> Inbox<S> {
 
     /// Holds `part` of the first `n` filled bytes, behind what is held already, and gives up the rest of them.
     #[inline]
-    pub(crate) fn keep(&mut self, part: core::ops::Range<usize>, n: usize) {
+    pub(crate) fn keep(&mut self, part: Range<usize>, n: usize) {
         assert!(part.start <= part.end && part.end <= n, "the event is shorter than that");
         let (start, held, len) = (self.given_up(), self.held as usize, part.len());
         if start + part.start > held {
@@ -476,6 +498,62 @@ mod tests {
         assert_eq!(queue.filled(), b"ghijklmn");
         let Poll::Ready(room) = queue.poll_room(&mut cx) else { panic!("an array never waits") };
         assert!(room.is_empty());
+    }
+
+    /// Four bytes; eight once they are too few, or when asked to be wide.
+    #[derive(Default)]
+    struct Widening([u8; 8], usize);
+
+    impl Storage for Widening {
+        const LENT: bool = true;
+
+        fn limit(&self) -> usize {
+            8
+        }
+        fn hold(&mut self, least: usize) -> bool {
+            self.1 = if least <= 4 { self.1.max(4) } else { 8 };
+            true
+        }
+        fn widen(&mut self, filled: Range<usize>) -> bool {
+            let widens = self.1 < 8;
+            if widens {
+                self.0.copy_within(filled, 0);
+                self.1 = 8;
+            }
+            widens
+        }
+        fn wait(&mut self, _: &mut Context<'_>) {}
+        fn bytes(&mut self) -> &mut [u8] {
+            &mut self.0[..self.1]
+        }
+        fn release(&mut self) {
+            self.1 = 0;
+        }
+    }
+
+    #[test]
+    fn what_filled_all_the_room_and_is_dealt_with_in_part_is_followed_by_more_at_once() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut queue = Queue::new(Widening::default());
+        let mut come = |queue: &mut Queue<Widening>, bytes: &[u8]| {
+            let Poll::Ready(room) = queue.poll_room(&mut cx) else { panic!("it never waits") };
+            let size = room.len();
+            room[..bytes.len()].copy_from_slice(bytes);
+            queue.fill(bytes.len());
+            size
+        };
+        assert_eq!(come(&mut queue, b"abc"), 4);
+        queue.consume(2);
+        assert_eq!(come(&mut queue, b"def"), 3, "there was room left");
+        queue.consume(4);
+        queue.release_if_empty();
+        assert_eq!(come(&mut queue, b"ghij"), 4);
+        queue.consume(3);
+        assert_eq!(come(&mut queue, b"klmnopq"), 7);
+        assert_eq!(queue.filled(), b"jklmnopq");
+        queue.consume(7);
+        assert_eq!(come(&mut queue, b"r"), 7, "it is as wide as it gets");
+        assert_eq!(queue.filled(), b"qr");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! all hold a question could wait for each other's blocks to answer in.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
@@ -28,6 +29,9 @@ const QUEUE_MAX: usize = u32::MAX as usize;
 
 /// Free bytes that are kept in each class rather than given back to the system.
 const KEPT: usize = 4 * 1024 * 1024;
+
+/// Blocks are taken for speed alone only while so small a part of what may be lent is.
+const WIDE_PART: usize = 4;
 
 pub(crate) struct Pool {
     classes: Vec<Class>,
@@ -174,6 +178,19 @@ impl Storage for Lent {
         true
     }
 
+    fn widen(&mut self, filled: Range<usize>) -> bool {
+        let (held, pool) = (self.block.len(), &*self.lender.pool);
+        let Some(block) =
+            (held == BLOCK).then(|| pool.take(BLOCK + 1, held, self.lender.cap / WIDE_PART)).flatten()
+        else {
+            return false;
+        };
+        let held = std::mem::replace(&mut self.block, block);
+        self.block[..filled.len()].copy_from_slice(&held[filled]);
+        self.lender.give_back(held);
+        true
+    }
+
     fn wait(&mut self, cx: &mut Context<'_>) {
         self.lender.pool.somebody_waits.set(true);
         let mut waiting = self.lender.pool.waiting.borrow_mut();
@@ -219,6 +236,25 @@ mod tests {
         assert!(!lent.hold(400_001));
         drop(lent);
         assert_eq!(lender.pool.lent.get(), 0);
+    }
+
+    #[test]
+    fn a_block_is_widened_once_and_only_while_most_of_the_pool_is_there() {
+        let (lender, _) = Pool::lenders(400_000, 4_000_000); // 3,000,000 for reading
+        let mut lent = lender.lend();
+        assert!(lent.hold(1));
+        lent.bytes()[BLOCK - 2..].copy_from_slice(&[6, 7]);
+        assert!(lent.widen(BLOCK - 2..BLOCK) && !lent.widen(0..2));
+        assert_eq!((lent.bytes().len(), &lent.bytes()[..2]), (278_512, &[6, 7][..]));
+        assert_eq!(lender.pool.lent.get(), 278_512);
+        let mut another = lender.lend();
+        assert!(another.hold(1) && another.widen(0..0));
+        let mut third = lender.lend();
+        assert!(third.hold(1) && !third.widen(0..0), "a quarter is lent");
+        assert_eq!((third.bytes().len(), lender.pool.lent.get()), (BLOCK, BLOCK + 2 * 278_512));
+        let (lender, _) = Pool::lenders(BLOCK, 4_000_000);
+        let mut lent = lender.lend();
+        assert!(lent.hold(1) && !lent.widen(0..1), "there are none so large");
     }
 
     #[test]
