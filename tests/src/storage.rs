@@ -1,6 +1,7 @@
 //! Storage that is lent, counted and capped, as a desktop worker's pool lends it.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
@@ -30,6 +31,7 @@ pub struct Blocks(Rc<RefCell<Pool>>);
 
 struct Pool {
     sizes: Vec<Size>,
+    widens: bool,
     waiting: Vec<Waker>,
     peak: usize,
     lendings: u64,
@@ -51,6 +53,7 @@ impl Blocks {
         let size = |&(bytes, cap): &(usize, usize)| Size { bytes, cap, lent: 0, spare: Vec::new() };
         Self(Rc::new(RefCell::new(Pool {
             sizes: sizes.iter().map(size).collect(),
+            widens: false,
             waiting: Vec::new(),
             peak: 0,
             lendings: 0,
@@ -62,6 +65,13 @@ impl Blocks {
     /// As many blocks of `bytes` as are asked for.
     pub fn plenty(bytes: usize) -> Self {
         Self::new(&[(bytes, usize::MAX)])
+    }
+
+    /// The same, whose queues get larger blocks when more is coming than fits.
+    #[must_use]
+    pub fn widening(self) -> Self {
+        self.0.borrow_mut().widens = true;
+        self
     }
 
     /// Storage for one queue, up to the largest size.
@@ -149,6 +159,20 @@ impl Storage for Block {
         let mut pool = self.blocks.0.borrow_mut();
         pool.peak = pool.peak.max(lent);
         true
+    }
+
+    fn widen(&mut self, filled: Range<usize>) -> bool {
+        let size = self.held.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        let is_there = {
+            let pool = self.blocks.0.borrow();
+            let wider = pool.sizes.iter().find(|other| other.bytes > size);
+            pool.widens && wider.is_some_and(|wider| wider.lent < wider.cap)
+        };
+        let widened = is_there && self.hold(size + 1);
+        if let (true, Some((_, bytes))) = (widened, &mut self.held) {
+            bytes.copy_within(filled, 0);
+        }
+        widened
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) {

@@ -15,6 +15,7 @@
 
 use core::task::{Context, Poll, ready};
 
+use super::SHORT_WAYS;
 use super::sender::Sender;
 use crate::buffer::{Inbox, Room};
 use crate::codec::Codec;
@@ -84,7 +85,12 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             self.state = match self.state {
                 State::Closing(reason) => match self.poll_goodbye(reason, cx) {
                     Poll::Ready(()) => match self.state {
-                        State::Closing(_) => State::Goodbye(reason),
+                        State::Closing(_) => {
+                            if SHORT_WAYS {
+                                self.ahead_or_lingered = 0; // nothing more is answered, what is read now is counted
+                            }
+                            State::Goodbye(reason)
+                        }
                         ended => ended,
                     },
                     Poll::Pending => return self.poll_end_by(reason, cx),
@@ -154,9 +160,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 return Poll::Pending;
             };
             match read {
-                Ok(n @ 1..) if usize::from(self.lingered) < LINGER_MAX / LINGER_UNIT => {
+                Ok(n @ 1..) if usize::from(self.ahead_or_lingered) < LINGER_MAX / LINGER_UNIT => {
                     let read = u16::try_from(n.div_ceil(LINGER_UNIT)).unwrap_or(u16::MAX);
-                    self.lingered = self.lingered.saturating_add(read);
+                    self.ahead_or_lingered = self.ahead_or_lingered.saturating_add(read);
                 }
                 Ok(0) | Err(_) => self.peer_finished = true,
                 Ok(_) => {

@@ -7,7 +7,7 @@ use core::task::{Context, Poll, ready};
 
 use super::SHORT_WAYS;
 use super::ending::{CloseReason, State};
-use super::sender::Sender;
+use super::sender::{Sender, kib};
 use super::timing::Wait;
 use crate::buffer::{Inbox, Outbox, Room};
 use crate::codec::{Codec, Step};
@@ -105,7 +105,12 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 }
             }
             match ready!(self.poll_decode(rx, cx))? {
-                Ok(Step::NeedInput) => ready!(self.poll_starved(rx, cx))?,
+                Ok(Step::NeedInput) => {
+                    ready!(self.poll_starved(rx, cx))?;
+                    if SHORT_WAYS {
+                        self.ahead_or_lingered = kib(rx.filled().len());
+                    }
+                }
                 step => {
                     if let Some(located) = self.settle(rx, step) {
                         return Poll::Ready(Ok(Some(located)));

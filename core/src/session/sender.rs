@@ -39,8 +39,9 @@ pub struct Sender<P: Platform, C> {
     pub(super) stood_still: bool,
     /// The transport was asked whether it is readable, and has woken us since or will.
     pub(super) asked: bool,
-    /// How much was read and thrown away at the end.
-    pub(super) lingered: u16,
+    /// While open, KiB that were there to be decoded when there last was not enough and more came, less the large bodies
+    /// sent since. At the end, how much was read and thrown away.
+    pub(super) ahead_or_lingered: u16,
     /// [`Stats::round_trip`], in microseconds; zero before it is known.
     pub(super) round_trip: u32,
 }
@@ -58,6 +59,11 @@ pub(super) enum Left<'m> {
 /// Bodies of so many bytes are written at once, from where they lie, if the transport takes what is queued with them:
 /// a queue would gather no second one.
 const LARGE: usize = 32 * 1024;
+
+/// Whole KiB of so many bytes.
+pub(super) fn kib(bytes: usize) -> u16 {
+    u16::try_from(bytes / 1024).unwrap_or(u16::MAX)
+}
 
 impl<P: Platform, C: Codec> Sender<P, C> {
     pub(super) fn open(
@@ -90,7 +96,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             peer_finished: false,
             stood_still: false,
             asked: false,
-            lingered: 0,
+            ahead_or_lingered: 0,
             round_trip: 0,
         }
     }
@@ -117,7 +123,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             peer_finished: self.peer_finished,
             stood_still: false,
             asked: false,
-            lingered: self.lingered,
+            ahead_or_lingered: self.ahead_or_lingered,
             round_trip: self.round_trip,
         }
     }
@@ -352,6 +358,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     if let Some(cx) = &mut cx
                         && body.len() >= LARGE
                         && self.transport.writes_vectored()
+                        && !self.gathers(before, body.len())
                     {
                         return self.write_large(message, before, body, cx);
                     }
@@ -390,6 +397,13 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                 return Ok(Some(Left::NoRoom));
             }
         }
+    }
+
+    /// Whether a large body is queued to leave together with the next: it is the first, and as much again is at hand to be
+    /// answered. Two writes would cost more than the copy, and wake the peer twice.
+    fn gathers(&mut self, before: usize, body: usize) -> bool {
+        self.ahead_or_lingered = self.ahead_or_lingered.saturating_sub(kib(body));
+        before < LARGE && self.ahead_or_lingered >= kib(body) && self.tx.room().len() >= body
     }
 
     /// Writes what is queued, which the head of `message` ends `before` bytes behind its front, and `body`, of which

@@ -160,3 +160,60 @@ pub(super) fn a_large_message_that_fits_the_queue_is_sent_whole_or_not_at_all(se
     assert_eq!(told(&received), told(&sent));
     blocks.assert_idle("at the end");
 }
+
+/// Whom so many large messages wait for reads them into a larger block, and answers two in one write.
+pub(super) fn large_messages_at_hand_are_read_and_answered_several_at_once(seed: u64) {
+    const COUNT: u64 = 16;
+    const SIZE: usize = 64 * 1024;
+    let world = World::new(seed);
+    let is_smooth = world.chance(50);
+    let faults = match is_smooth {
+        true => Faults { capacity: 2 * 1024 * 1024, ..Faults::none() },
+        false => {
+            Faults { capacity: 1 + world.below(200_000) as usize, short: 20, spurious: 20, ..Faults::none() }
+        }
+    };
+    let (a, b) = link(&world, faults);
+    let blocks = Blocks::new(&[(70_000, 8), (280_000, 4)]).widening();
+    let open = |end| {
+        let queues = (blocks.storage(), blocks.storage());
+        Session::<OnBlocks, _>::open(end, Framing::new(), queues, world.clock(), Options::DEFAULT)
+    };
+    let (mut asker, mut echo) = (open(a), open(b));
+    let message = |content: u64| vec![content as u8; SIZE];
+    if is_smooth {
+        let mut lab = world.tasks();
+        lab.spawn("asker", async {
+            for content in 0..COUNT {
+                asker.send(&message(content)).await.expect("send");
+            }
+        });
+        lab.run(secs(5)).assert_done();
+    }
+    let mut lab = world.tasks();
+    lab.spawn("asker", async {
+        for content in 0..COUNT {
+            // Three at a time, of which all answers fit the receive queue.
+            if !is_smooth && content % 3 == 0 {
+                for content in content..COUNT.min(content + 3) {
+                    asker.send(&message(content)).await.expect("send");
+                }
+            }
+            let (answer, _) = asker.receive().await.expect("receive").expect("an answer");
+            assert!(answer == message(content), "answer {content} is another one");
+        }
+        asker.close().await.expect("close");
+    });
+    lab.spawn("echo", async {
+        while let Some((message, sender)) = echo.receive().await.expect("receive") {
+            sender.send(message).await.expect("send");
+        }
+    });
+    lab.run(secs(25)).assert_done();
+    blocks.assert_idle("at the end");
+    let counts = echo.transport().counts();
+    if is_smooth {
+        assert!(counts.reads <= COUNT / 2, "{} reads", counts.reads);
+        assert!(counts.writes <= COUNT / 2 + 1, "{} writes", counts.writes);
+    }
+}
