@@ -94,6 +94,7 @@ on_seeds! {
     a_large_message_dropped_half_way_is_cut
     what_is_tried_or_fits_the_queue_is_never_torn
     a_large_message_that_fits_the_queue_is_sent_whole_or_not_at_all
+    large_messages_at_hand_are_read_and_answered_several_at_once
     a_byte_a_minute_is_too_slow
     an_idle_session_ends_in_order
     idle_sessions_end_when_the_host_stops
