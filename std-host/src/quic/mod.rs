@@ -52,6 +52,15 @@
 //! # Ok(()) }
 //! ```
 //!
+//! quinn-proto 0.11.19 asserts something in builds with debug assertions that is not so when a client has moved and the first question
+//! for its new address could not be sent yet; without them it goes on rightly. Whoever serves clients that move with a debug build turns
+//! them off for it in `Cargo.toml`:
+//!
+//! ```toml
+//! [profile.dev.package.quinn-proto]
+//! debug-assertions = false
+//! ```
+//!
 //! How it is made: one task per socket, and so per worker, drives all its connections, with one list of those that have
 //! something to do and one set of timers. This is the only place that knows quinn-proto.
 
