@@ -65,6 +65,7 @@ on_seeds! {
     connectionmigration
     downloadmigration
     quic_packets_shrink_with_the_path
+    quic_packets_fit_the_path
     quic_early_data_that_is_not_taken_is_never_heard
     quic_codes_arrive
     quic_a_stream_that_is_not_read_stops_only_its_writer

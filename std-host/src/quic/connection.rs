@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -276,6 +277,15 @@ impl Shared {
     /// Tells whom the connection's events concern.
     pub(super) fn pass_on(&self, state: &mut State) -> Told {
         state.pass_on(&self.known)
+    }
+
+    /// Puts it on the list; for the driver, which reads that by itself.
+    pub(super) fn list(&self, mut state: MutexGuard<'_, State>) {
+        if !mem::replace(&mut state.listed, true) {
+            let handle = state.handle;
+            drop(state);
+            self.ready.list().connections.push(handle);
+        }
     }
 
     /// Changes the connection and, if `act` says so, has the driver look at it.

@@ -149,7 +149,7 @@ impl<K: Clock> Core<K> {
         let mut out = Vec::new();
         let event = self.proto.handle(self.now, from, to, EcnCodepoint::from_bits(ecn), bytes, &mut out)?;
         let reply = match event {
-            DatagramEvent::ConnectionEvent(handle, event) => return self.tell(handle.0, event, door),
+            DatagramEvent::ConnectionEvent(handle, event) => return self.tell(handle.0, event),
             DatagramEvent::NewConnection(incoming) => match self.take_in(incoming, door, &mut out) {
                 Ok(handle) => return Some(handle),
                 Err(reply) => reply?,
@@ -163,18 +163,14 @@ impl<K: Clock> Core<K> {
     }
 
     /// What came for a connection. The same is said of it.
-    fn tell<D>(&mut self, handle: usize, event: ConnectionEvent, door: &Door<D>) -> Option<usize> {
-        let mut state = self.connections.get(handle)?.as_ref()?.state();
+    fn tell(&mut self, handle: usize, event: ConnectionEvent) -> Option<usize> {
+        let shared = self.connections.get(handle)?.as_ref()?;
+        let mut state = shared.state();
         state.proto.handle_event(event);
-        if state.listed {
-            return None;
-        }
-        if state.proto.is_handshaking() {
+        if !state.listed && state.proto.is_handshaking() {
             return Some(handle);
         }
-        state.listed = true;
-        drop(state);
-        door.ready.list().connections.push(handle);
+        shared.list(state);
         None
     }
 
@@ -216,16 +212,9 @@ impl<K: Clock> Core<K> {
         }
     }
 
-    /// Puts a connection on the list.
-    fn list<D>(&self, handle: usize, door: &Door<D>) {
-        let Some(Some(shared)) = self.connections.get(handle) else { return };
-        shared.state().listed = true;
-        door.ready.list().connections.push(handle);
-    }
-
     /// Closes those that clients have begun and nobody will be shown: they would hold up the end for as long as a handshake may
     /// take.
-    fn turn_away<D>(&mut self, door: &Door<D>) {
+    fn turn_away(&mut self) {
         for handle in self.handshakes.of.keys() {
             let Some(Some(shared)) = self.connections.get(*handle) else { continue };
             let mut state = shared.state();
@@ -233,15 +222,12 @@ impl<K: Clock> Core<K> {
                 continue;
             }
             state.close = Some((0u32.into(), Bytes::new()));
-            if !mem::replace(&mut state.listed, true) {
-                drop(state);
-                door.ready.list().connections.push(*handle);
-            }
+            shared.list(state);
         }
     }
 
     /// Fires what is due.
-    fn expire<D>(&mut self, door: &Door<D>) {
+    fn expire(&mut self) {
         while let Some(&(at, handle)) = self.timers.first() {
             if at > self.now {
                 return;
@@ -258,10 +244,7 @@ impl<K: Clock> Core<K> {
                 state.lose(Lost::new(Code::ConnectionTimeout, Reason::Timeout));
                 state.proto.close(self.now, 0u32.into(), "the handshake took too long".into());
             }
-            if !mem::replace(&mut state.listed, true) {
-                drop(state);
-                door.ready.list().connections.push(handle);
-            }
+            shared.list(state);
         }
     }
 
@@ -271,7 +254,7 @@ impl<K: Clock> Core<K> {
         shared.pass_on(&mut shared.state())
     }
 
-    /// Sends what a connection has and passes on what comes of it. True if it has more to do.
+    /// Sends what a connection has and passes on what comes of it. True if it has more to do, and is to be on the list.
     fn drive<D>(
         &mut self,
         handle: usize,
@@ -455,13 +438,13 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
             self.answer();
         }
         if closed && !mem::replace(&mut self.core.closed, true) {
-            self.core.turn_away(&self.door);
+            self.core.turn_away();
         }
         let mut busy = self.receive(cx)?;
         for (transmit, bytes) in self.replies.drain(..) {
             send(&mut self.socket, &transmit, &bytes);
         }
-        self.core.expire(&self.door);
+        self.core.expire();
         busy |= self.waits_for_answers() || self.send(cx)?;
         // Who closes its socket need not wait until nothing can come any more (RFC 9000, 10.2).
         if self.core.alive == 0 && self.stuck.is_none() {
@@ -567,12 +550,15 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
         })
     }
 
-    /// One that is not on the list.
+    /// One that is not on the list, unless nothing can be sent now.
     fn drive_at_once(&mut self, handle: Option<usize>) {
-        if let Some(handle) = handle
-            && (self.stuck.is_some() || self.drive_one(handle))
-        {
-            self.core.list(handle, &self.door);
+        let Some(handle) = handle else { return };
+        if self.stuck.is_none() {
+            if self.drive_one(handle) {
+                self.turn.push(handle);
+            }
+        } else if let Some(Some(shared)) = self.core.connections.get(handle) {
+            shared.list(shared.state());
         }
     }
 
@@ -585,7 +571,7 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
                     let (handshake, settings) = behaves;
                     let made = made.map(|(handle, proto)| {
                         let shared = self.core.insert(handle, proto, (handshake, &settings), &self.door);
-                        self.core.list(handle.0, &self.door);
+                        shared.list(shared.state());
                         shared
                     });
                     // Who does not wait any more drops it, and so closes it.
@@ -594,14 +580,10 @@ impl<D: Datagrams, K: Clock> Driver<D, K> {
                 Request::Rebind(socket) => {
                     self.socket = *socket;
                     self.stuck = None;
-                    for (handle, shared) in self.core.connections.iter().enumerate() {
-                        let Some(shared) = shared else { continue };
+                    for shared in self.core.connections.iter().flatten() {
                         let mut state = shared.state();
                         state.proto.local_address_changed();
-                        if !mem::replace(&mut state.listed, true) {
-                            drop(state);
-                            self.door.ready.list().connections.push(handle);
-                        }
+                        shared.list(state);
                     }
                 }
                 Request::Refuse => self.core.refusing = true,

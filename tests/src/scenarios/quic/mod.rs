@@ -36,8 +36,8 @@ pub(super) use handshakes::{
     handshakecorruption, handshakeloss, resumption, retry, zerortt,
 };
 pub(super) use paths::{
-    blackhole, connectionmigration, downloadmigration, ecn, ipv6, longrtt, packets_shrink_with_the_path,
-    rebind_addr, rebind_port,
+    blackhole, connectionmigration, downloadmigration, ecn, ipv6, longrtt, packets_fit_the_path,
+    packets_shrink_with_the_path, rebind_addr, rebind_port,
 };
 pub(super) use streams::{
     a_stream_that_is_not_read_stops_only_its_writer, a_window_that_is_changed_holds, codes_arrive,

@@ -172,3 +172,18 @@ pub(in super::super) fn packets_shrink_with_the_path(seed: u64) {
     });
     assert!(usize::from(served[0].stats.mtu) <= mtu, "seed {seed}: {:?}", served[0].stats);
 }
+
+/// The largest packet is tried first. Where that is too large there is one more to try.
+pub(in super::super) fn packets_fit_the_path(seed: u64) {
+    let world = World::new(seed);
+    let path = Path { mtu: 1_325 + world.below(127) as usize, ..Path::clean() };
+    let served = Plan::on(path).stage(world).play(secs(30), 1, async |client| {
+        let connection = client.connect().await;
+        client.exchange(&connection, 100_000, 100_000).await;
+        // Three probes must be lost before it is too large.
+        client.world.sleep(secs(10)).await;
+        client.exchange(&connection, 100_000, 100_000).await;
+        assert_eq!(connection.stats().mtu, 1_325, "seed {seed}: {:?}", connection.stats());
+    });
+    assert_eq!(served[0].stats.mtu, 1_325, "seed {seed}: {:?}", served[0].stats);
+}
