@@ -64,6 +64,12 @@ pub trait Codec {
         let _ = message;
     }
 
+    /// How many messages this is for [`Stats`](crate::Stats): more than one if it was put together from several.
+    fn messages(message: &Self::Message<'_>) -> u32 {
+        let _ = message;
+        1
+    }
+
     /// Whether a message is under way although all its bytes so far were dealt with: a body between two
     /// pieces, or before its end is said. Such a session is not idle, and the stream must not end there.
     fn under_way(&self) -> bool {

@@ -50,9 +50,9 @@ pub struct Room<B, S> {
     next: Place,
 }
 
-/// A message's place: its number, and where it lies in the ring.
+/// A message's place in a [`Room`]: its number, and where it lies in the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
+pub struct Place {
     number: u32,
     at: u32,
 }
@@ -63,6 +63,13 @@ pub struct Seat {
     taken: bool,
     waits: bool,
     waker: Option<Waker>,
+}
+
+impl Place {
+    /// The message's number: from 0 on, modulo 2^32.
+    pub const fn number(self) -> u32 {
+        self.number
+    }
 }
 
 impl Seat {
@@ -95,6 +102,32 @@ pub trait Shared {
     type Seats: Seats;
     /// Has `f` work on the room. Not from within another `f`.
     fn with<R>(&self, f: impl FnOnce(&mut Room<Self::Bytes, Self::Seats>) -> R) -> R;
+
+    /// Has `take` take what a member at `place` has not been told, in batches of at most `max` bytes but for a longer
+    /// message, and moves `place` behind each that it took: see [`Member::poll_batches`]. By default each message is a
+    /// batch, lent from within [`with`](Self::with); where a lock would be held meanwhile, or where many are told the
+    /// same, a [copy](Room::copy_batch) may serve them better.
+    ///
+    /// # Errors
+    /// As for [`Member::poll_each`].
+    fn poll_batches<E>(
+        &self,
+        place: &mut Place,
+        max: usize,
+        mut take: impl FnMut(Batch<'_>) -> Poll<Result<(), E>>,
+    ) -> Poll<Result<Result<(), E>, Lagged>> {
+        let _ = max;
+        self.with(|room| room.poll_each(place, |bytes| take(Batch { bytes, messages: 1 })))
+    }
+}
+
+/// Messages one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch<'a> {
+    /// Their bytes.
+    pub bytes: &'a [u8],
+    /// How many they are.
+    pub messages: u32,
 }
 
 impl<B: AsMut<[u8]>, S: Seats> Shared for RefCell<Room<B, S>> {
@@ -201,6 +234,50 @@ impl<B: AsMut<[u8]>, S: Seats> Room<B, S> {
         Some((ring.get(start..end)?, behind))
     }
 
+    /// Has `take` take message by message what a member at `place` has not been told.
+    fn poll_each<E>(
+        &mut self,
+        place: &mut Place,
+        mut take: impl FnMut(&[u8]) -> Poll<Result<(), E>>,
+    ) -> Poll<Result<Result<(), E>, Lagged>> {
+        self.check(*place)?;
+        while let Some((message, behind)) = self.message(*place) {
+            if let Err(error) = ready!(take(message)) {
+                return Poll::Ready(Ok(Err(error)));
+            }
+            *place = behind;
+        }
+        Poll::Ready(Ok(Ok(())))
+    }
+
+    /// Has `put` copy the next messages that a member at `place` has not been told, as many as come to at most `max` bytes
+    /// together, or one that is longer. The place behind them, and how many they are: none if there are none.
+    ///
+    /// # Errors
+    /// [`Lagged`] if messages are gone that were not read.
+    pub fn copy_batch(
+        &mut self,
+        mut place: Place,
+        max: usize,
+        mut put: impl FnMut(&[u8]),
+    ) -> Result<(Place, u32), Lagged> {
+        self.check(place)?;
+        let (mut left, mut messages) = (max, 0);
+        while let Some((message, behind)) = self.message(place) {
+            if messages > 0 && message.len() > left {
+                break;
+            }
+            put(message);
+            (place, left, messages) = (behind, left.saturating_sub(message.len()), messages + 1);
+        }
+        Ok((place, messages))
+    }
+
+    /// How many messages were published, modulo 2^32: the [number](Place::number) of the next.
+    pub fn published(&self) -> u32 {
+        self.next.number
+    }
+
     /// The place of a member that is to be told of the last `history` messages.
     fn place(&mut self, history: u32) -> Place {
         let mut place = self.oldest;
@@ -213,10 +290,13 @@ impl<B: AsMut<[u8]>, S: Seats> Room<B, S> {
         place
     }
 
-    /// How many messages are gone that a member at `place` has not read.
-    fn missed(&self, place: Place) -> u32 {
+    /// Whether all that a member at `place` has not read is kept.
+    fn check(&self, place: Place) -> Result<(), Lagged> {
         let kept = self.next.number.wrapping_sub(self.oldest.number);
-        self.next.number.wrapping_sub(place.number).saturating_sub(kept)
+        match self.next.number.wrapping_sub(place.number).saturating_sub(kept) {
+            0 => Ok(()),
+            missed => Err(Lagged { missed }),
+        }
     }
 
     fn sit(&mut self) -> Option<usize> {
@@ -291,7 +371,7 @@ impl<L: Shared> Member<'_, L> {
         let (seat, place) = (self.seat, self.place);
         self.hub.0.with(|room| {
             if place.number != room.next.number {
-                return Poll::Ready(check(room, place));
+                return Poll::Ready(room.check(place));
             }
             if let Some(seat) = room.seats.seats().get_mut(seat) {
                 seat.waits = true;
@@ -326,32 +406,27 @@ impl<L: Shared> Member<'_, L> {
     /// As for [`ready`](Self::ready); inside, what `take` fails with.
     pub fn poll_each<E>(
         &mut self,
-        mut take: impl FnMut(&[u8]) -> Poll<Result<(), E>>,
+        take: impl FnMut(&[u8]) -> Poll<Result<(), E>>,
     ) -> Poll<Result<Result<(), E>, Lagged>> {
-        let place = &mut self.place;
-        self.hub.0.with(|room| {
-            check(room, *place)?;
-            while let Some((message, behind)) = room.message(*place) {
-                if let Err(error) = ready!(take(message)) {
-                    return Poll::Ready(Ok(Err(error)));
-                }
-                *place = behind;
-            }
-            Poll::Ready(Ok(Ok(())))
-        })
+        self.hub.0.with(|room| room.poll_each(&mut self.place, take))
+    }
+
+    /// Like [`poll_each`](Self::poll_each), for who sends on what it is told: `take` may be given several messages at once,
+    /// of at most `max` bytes together, and takes all of a batch or nothing. The room need not be locked meanwhile.
+    ///
+    /// # Errors
+    /// As for [`poll_each`](Self::poll_each).
+    pub fn poll_batches<E>(
+        &mut self,
+        max: usize,
+        take: impl FnMut(Batch<'_>) -> Poll<Result<(), E>>,
+    ) -> Poll<Result<Result<(), E>, Lagged>> {
+        self.hub.0.poll_batches(&mut self.place, max, take)
     }
 
     /// Goes on with the oldest message that is kept, behind those that were missed.
     pub fn catch_up(&mut self) {
         self.place = self.hub.0.with(|room| room.oldest);
-    }
-}
-
-/// Whether all that a member at `place` has not read is kept.
-fn check<B: AsMut<[u8]>, S: Seats>(room: &Room<B, S>, place: Place) -> Result<(), Lagged> {
-    match room.missed(place) {
-        0 => Ok(()),
-        missed => Err(Lagged { missed }),
     }
 }
 

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::task::Poll;
 
-use netloom_core::hub::{Hub, Room, Seat};
+use netloom::hub::Locked;
+use netloom_core::hub::{Hub, Room, Seat, Shared};
 use netloom_core::{Code, Duration, Error, Options, Result, Session, Timeouts, Transport};
 use netloom_demo::chat::{HISTORY, chat};
 use netloom_protocols::http1::{self, Http1, Request};
@@ -27,15 +28,15 @@ fn room(bytes: usize) -> Hub<Board> {
     Hub::new(RefCell::new(Room::new(vec![0; bytes], [const { Seat::EMPTY }; 16])))
 }
 
-/// One connection of the room's server, until it ends.
-async fn serve(world: &World, pipe: Pipe, hub: &Hub<Board>, blocks: &Blocks) -> Result<()> {
+/// One connection of the room's server, until it ends; how much it has sent.
+async fn serve<L: Shared>(world: &World, pipe: Pipe, hub: &Hub<L>, blocks: &Blocks) -> Result<u64> {
     let timeouts = Timeouts { write_stall: secs(3), ..Timeouts::DEFAULT };
     let options = Options { timeouts, ..Options::DEFAULT };
     let mut session: Session<OnBlocks, Http1> =
         Session::open(pipe, Http1::new(), (blocks.storage(), blocks.storage()), world.clock(), options);
     let served = http1::serve(&mut session, &async |request: Request<'_>| chat(hub, request).await).await;
     let closed = session.close().await;
-    served.and(closed)
+    served.and(closed).map(|_| session.stats().sent.messages)
 }
 
 const HANDSHAKE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
@@ -157,7 +158,7 @@ fn place(heard: &[String], all: &[String]) -> usize {
 const END: &str = "the end";
 
 /// Talkers and listeners over rough links; some come late, some die.
-fn one_order(seed: u64) {
+fn one_order<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
     let world = World::new(seed);
     let blocks = Blocks::new(&[(256, 64), (4096, 64)]);
     let hub = room(32 * 1024);
@@ -226,7 +227,7 @@ fn one_order(seed: u64) {
 }
 
 /// Who does not listen is overtaken, closed with 1013 and holds up nobody.
-fn deaf(seed: u64) {
+fn deaf<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
     let world = World::new(seed);
     let blocks = Blocks::new(&[(256, 32), (4096, 32)]);
     let hub = room(600);
@@ -246,7 +247,7 @@ fn deaf(seed: u64) {
                     assert_eq!(error.code(), Code::WriteStalled);
                     assert!(wakes_up || over.get() || world.elapsed() < secs(20));
                 }
-                false => served.expect("in order"),
+                false => _ = served.expect("in order"),
             }
         });
         lab.spawn(format!("member {listener}"), async move {
@@ -277,12 +278,78 @@ fn deaf(seed: u64) {
     blocks.assert_idle("at the end");
 }
 
+/// Much is said at once, more than a queue takes, and than a link.
+fn bursts<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
+    let world = World::new(seed);
+    let blocks = Blocks::new(&[(2048, 16), (16 * 1024, 16), (64 * 1024, 16)][..world.length(3)]);
+    let (hub, other) = (room(512 * 1024), room(1024));
+    let (bursts, members) = (1 + world.below(3), 1 + world.below(3));
+    let said = RefCell::new(Vec::new());
+    let mut lab = world.tasks();
+    for member in 0..members {
+        let (a, b) = link(&world, Faults::rough());
+        let (hub, blocks, world, said) = (&hub, &blocks, &world, &said);
+        lab.spawn(format!("server {member}"), async move {
+            let sent = serve(world, a, hub, blocks).await.expect("in order");
+            // With the answer to the handshake; Close is the codec's goodbye.
+            assert_eq!(sent, 1 + said.borrow().len() as u64);
+        });
+        lab.spawn(format!("member {member}"), async move {
+            let mut member = Member::join(b).await;
+            member.hear(END).await;
+            assert_eq!(member.heard, *said.borrow());
+            member.leave().await;
+        });
+    }
+    lab.spawn("speaker", async {
+        // All have come by then.
+        world.sleep(secs(20)).await;
+        let mut stranger = other.join(0).expect("a seat");
+        for burst in 0..=bursts {
+            for i in 0..if burst < bursts { world.below(30) } else { 1 } {
+                let text = match burst < bursts {
+                    true => format!("{burst} {i}{}", ".".repeat(world.length(1500))),
+                    false => END.to_owned(),
+                };
+                publish(&hub, &*text).expect("it fits");
+                said.borrow_mut().push(text);
+            }
+            // Who is told of another room is told of that alone.
+            publish(&other, "elsewhere").expect("it fits");
+            let mut heard = Vec::new();
+            let told = stranger.poll_batches(1000, |batch| {
+                heard.extend_from_slice(batch.bytes);
+                Poll::Ready(Ok::<_, Error>(()))
+            });
+            assert_eq!((told, &heard[2..]), (Poll::Ready(Ok(Ok(()))), &b"elsewhere"[..]));
+            world.sleep(world.up_to(millis(20))).await;
+        }
+    });
+    lab.run(secs(120)).assert_done();
+    blocks.assert_idle("at the end");
+}
+
+type Scenario<L> = fn(u64, fn(usize) -> Hub<L>);
+
+/// In both kinds of room: a board's and a desktop's.
+fn in_both_rooms(seeds: u64, board: Scenario<Board>, desktop: Scenario<Locked>) {
+    for seed in 0..seeds {
+        board(seed, room);
+        desktop(seed, netloom::hub::of);
+    }
+}
+
 #[test]
 fn what_one_says_reaches_all_in_one_order() {
-    (0..1000).for_each(one_order);
+    in_both_rooms(1000, one_order, one_order);
 }
 
 #[test]
 fn who_does_not_listen_is_closed_and_holds_up_nobody() {
-    (0..1000).for_each(deaf);
+    in_both_rooms(1000, deaf, deaf);
+}
+
+#[test]
+fn what_is_said_at_once_reaches_all_whole() {
+    in_both_rooms(200, bursts, bursts);
 }

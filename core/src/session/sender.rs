@@ -59,6 +59,8 @@ pub(super) enum Left<'m> {
 /// Bodies of so many bytes are written at once, from where they lie, if the transport takes what is queued with them:
 /// a queue would gather no second one.
 const LARGE: usize = 32 * 1024;
+/// The same for several messages at once: what could be gathered is.
+const LARGE_BATCH: usize = 4 * 1024;
 
 /// Whole KiB of so many bytes.
 pub(super) fn kib(bytes: usize) -> u16 {
@@ -356,9 +358,9 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             match encoded {
                 Ok(body) => {
                     if let Some(cx) = &mut cx
-                        && body.len() >= LARGE
+                        && body.len() >= LARGE_BATCH
                         && self.transport.writes_vectored()
-                        && !self.gathers(before, body.len())
+                        && self.is_large(C::messages(&message) > 1, before, body.len())
                     {
                         return self.write_large(message, before, body, cx);
                     }
@@ -367,7 +369,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                         return Ok(None);
                     }
                     if before == 0 {
-                        if cx.is_some() {
+                        if cx.is_some() && C::messages(&message) == 1 {
                             return self.tear(message, body);
                         }
                         let least = self.tx.len() + body.len();
@@ -399,11 +401,15 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         }
     }
 
-    /// Whether a large body is queued to leave together with the next: it is the first, and as much again is at hand to be
-    /// answered. Two writes would cost more than the copy, and wake the peer twice.
-    fn gathers(&mut self, before: usize, body: usize) -> bool {
+    /// Whether a body is written at once: what was gathered before, if a queue could keep what the transport does not take,
+    /// and a large one, but for the first of two, if as much again is at hand to be answered. Two writes would cost more
+    /// than the copy, and wake the peer twice.
+    fn is_large(&mut self, is_batch: bool, before: usize, body: usize) -> bool {
+        if is_batch || body < LARGE {
+            return is_batch && self.tx.room().len() >= body;
+        }
         self.ahead_or_lingered = self.ahead_or_lingered.saturating_sub(kib(body));
-        before < LARGE && self.ahead_or_lingered >= kib(body) && self.tx.room().len() >= body
+        before >= LARGE || self.ahead_or_lingered < kib(body) || self.tx.room().len() < body
     }
 
     /// Writes what is queued, which the head of `message` ends `before` bytes behind its front, and `body`, of which
@@ -417,7 +423,11 @@ impl<P: Platform, C: Codec> Sender<P, C> {
         cx: &mut Context<'_>,
     ) -> Result<Option<Left<'m>>> {
         let queued = self.tx.len();
-        let n = match self.transport.poll_write_vectored(cx, [self.tx.filled(), body]) {
+        let written = match queued {
+            0 => self.transport.poll_write(cx, body),
+            _ => self.transport.poll_write_vectored(cx, [self.tx.filled(), body]),
+        };
+        let n = match written {
             Poll::Pending => 0,
             Poll::Ready(Ok(0)) => return Err(self.cut(Code::SendFailed.into())),
             Poll::Ready(Ok(n)) => n,
@@ -467,8 +477,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     #[inline]
     fn queued(&mut self, message: C::Message<'_>) {
+        self.sent.messages += u64::from(C::messages(&message));
         self.codec.accepted(message);
-        self.sent.messages += 1;
         self.timing.moved();
     }
 

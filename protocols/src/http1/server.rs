@@ -599,6 +599,13 @@ impl Codec for Http1 {
         }
     }
 
+    fn messages(message: &Message<'_>) -> u32 {
+        match message {
+            Message::Frame(frame) => frame.messages(),
+            _ => 1,
+        }
+    }
+
     fn under_way(&self) -> bool {
         self.exchange.reading == Reading::Body || self.frames().is_some_and(Frames::is_midway)
     }

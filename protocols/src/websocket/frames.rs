@@ -194,14 +194,23 @@ pub enum Frame<'a> {
     /// A close code that may be sent (RFC 6455, 7.4), or 1005 for none, and up to 123 bytes of reason. Nothing may be sent
     /// behind it.
     Close(u16, &'a str),
-    /// Frames that were encoded before, once for many receivers. Servers only, whose frames are not masked.
-    Encoded(&'a [u8]),
+    /// Frames that were encoded before, once for many receivers, and how many messages they are. Servers only, whose
+    /// frames are not masked.
+    Encoded(&'a [u8], u32),
 }
 
 impl<'a> Frame<'a> {
     /// A whole message.
     pub const fn message(kind: Kind, payload: &'a [u8]) -> Self {
         Self::Data { kind, first: true, last: true, compressed: false, payload }
+    }
+
+    /// How many it counts as in a session's statistics: a control frame and a fragment as one, too.
+    pub(crate) const fn messages(&self) -> u32 {
+        match self {
+            Self::Encoded(_, messages) => *messages,
+            _ => 1,
+        }
     }
 }
 
@@ -214,7 +223,7 @@ impl fmt::Debug for Frame<'_> {
             Self::Ping(payload) => write!(f, "Ping({} bytes)", payload.len()),
             Self::Pong(payload) => write!(f, "Pong({} bytes)", payload.len()),
             Self::Close(code, _) => write!(f, "Close({code})"),
-            Self::Encoded(frames) => write!(f, "Encoded({} bytes)", frames.len()),
+            Self::Encoded(frames, _) => write!(f, "Encoded({} bytes)", frames.len()),
         }
     }
 }
@@ -432,8 +441,8 @@ impl<R: Role> Frames<R> {
             Frame::Close(code, reason) => {
                 self.put_control(CLOSE, &code.to_be_bytes(), reason.as_bytes(), out)
             }
-            Frame::Encoded(frames) if R::MASKED => Ok(frames),
-            Frame::Encoded(_) => Err(Code::Unsupported.into()),
+            Frame::Encoded(frames, _) if R::MASKED => Ok(frames),
+            Frame::Encoded(..) => Err(Code::Unsupported.into()),
         }
     }
 
@@ -568,6 +577,10 @@ impl<R: Role> Codec for Frames<R> {
     #[inline]
     fn accepted(&mut self, frame: Frame<'_>) {
         self.accepted(frame);
+    }
+
+    fn messages(frame: &Frame<'_>) -> u32 {
+        frame.messages()
     }
 
     fn under_way(&self) -> bool {

@@ -14,6 +14,9 @@ use super::frames::{Event, Found, Frame, Kind, Piece, encode};
 use super::header::{HEADER_MAX, Header};
 use super::utf8::invalid;
 
+/// Most bytes of messages of a hub that are queued or written at once.
+const BATCH_MAX: usize = 32 * 1024;
+
 /// A server's WebSocket: what [`accept`](super::accept) makes of a request.
 pub type WebSocket<'a> = Socket<Upgraded<'a>>;
 
@@ -418,37 +421,45 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
         Poll::Ready(Ok(()))
     }
 
-    /// Queues frames that were encoded before, for servers that tell many the same: [`encode`](super::encode).
+    /// Queues frames that were encoded before, for servers that tell many the same: [`encode`](super::encode). They count
+    /// as one message in the session's statistics.
     ///
     /// # Errors
     /// As for [`send`](Self::send).
     pub async fn send_encoded(&mut self, frames: &[u8]) -> Result<()> {
-        send_frame(&mut self.speaker, Frame::Encoded(frames)).await
+        send_frame(&mut self.speaker, Frame::Encoded(frames, 1)).await
     }
 
     /// Queues what a member of a [hub](netloom_core::hub) has not been told: frames, published by
-    /// [`publish`](super::publish) or encoded otherwise. Each must fit the send queue.
+    /// [`publish`](super::publish) or encoded otherwise, several in one write where the host's hub hands them out so. Each
+    /// must fit the empty send queue.
     ///
     /// # Errors
     /// As for [`send`](Self::send). A member that has missed some ends with 1013, try again later.
     pub async fn forward<L: Shared>(&mut self, member: &mut Member<'_, L>) -> Result<()> {
+        let mut max = BATCH_MAX;
         poll_fn(|cx| {
-            let forwarded = member.poll_each(|frames| {
-                let mut rest = None;
-                let sent = self.speaker.poll_send(Frame::Encoded(frames), &mut rest, cx);
-                match rest {
-                    // Half of it is out, and the rest cannot be kept.
-                    Some(_) if sent.is_pending() => {
-                        Poll::Ready(Err(Error::new(Code::MessageTooLarge).blame(Fault::Local)))
+            loop {
+                let forwarded = member.poll_batches(max, |batch| {
+                    let (mut rest, frames) = (None, Frame::Encoded(batch.bytes, batch.messages));
+                    let sent = match self.speaker.poll_send(frames, &mut rest, cx) {
+                        // Half of it is out, and the rest cannot be kept.
+                        Poll::Pending if rest.is_some() => {
+                            Err(Error::new(Code::MessageTooLarge).blame(Fault::Local))
+                        }
+                        sent => ready!(sent),
+                    };
+                    Poll::Ready(sent.map_err(|error| (error, batch.messages)))
+                });
+                match ready!(forwarded) {
+                    Ok(Ok(())) => return Poll::Ready(Ok(())),
+                    // Too many at once for this queue.
+                    Ok(Err((error, 2..))) if error == Code::MessageTooLarge => max = 0,
+                    Ok(Err((error, _))) => return Poll::Ready(Err(error)),
+                    Err(lagged) => {
+                        self.speaker.end(Some(lagged.into()));
+                        return Poll::Ready(Err(lagged.into()));
                     }
-                    _ => sent,
-                }
-            });
-            match ready!(forwarded) {
-                Ok(sent) => Poll::Ready(sent),
-                Err(lagged) => {
-                    self.speaker.end(Some(lagged.into()));
-                    Poll::Ready(Err(lagged.into()))
                 }
             }
         })
