@@ -81,7 +81,7 @@ fn encode(criterion: &mut Criterion) {
                 let mut tail = 0;
                 for _ in 0..frames {
                     let mut out = Outbox::new(&mut buffer, &mut tail);
-                    let body = codec.encode(black_box(&message), &mut out).expect("there is room");
+                    let body = codec.encode(black_box(&&message[..]), &mut out).expect("there is room");
                     out.put(body).expect("there is room");
                 }
                 black_box(&buffer[..tail]);

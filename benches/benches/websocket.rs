@@ -155,12 +155,12 @@ fn encode(criterion: &mut Criterion) {
                     tail = 0;
                 }
                 let mut out = Outbox::new(&mut buffer, &mut tail);
-                let body = frames.encode(frame, &mut out).expect("there is room");
+                let body = frames.encode(&frame, &mut out).expect("there is room");
                 match body.len() < LARGE {
                     true => out.put(body).expect("there is room"),
                     false => _ = wire.write(body).expect("it is taken"),
                 }
-                frames.accepted(frame);
+                frames.accepted(&frame);
                 black_box(&mut buffer);
             });
         });

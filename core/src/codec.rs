@@ -21,7 +21,8 @@ pub trait Codec {
     type Found: Copy;
     /// What the application is told: a view of the received bytes.
     type Event<'a>;
-    /// What the application says. `Copy`, because it is encoded again if it had to wait for room.
+    /// What the application says. Lent to `encode` and `accepted`, which may be asked again; `Copy`, because who sends on may
+    /// send it to several.
     type Message<'a>: Copy;
     /// The most bytes one call of `decode` writes. A session always has that room.
     const REPLY_MAX: usize = 0;
@@ -56,11 +57,11 @@ pub trait Codec {
     /// # Errors
     /// [`Code::BufferFull`](crate::Code::BufferFull) if there is no room: the session undoes what was
     /// written, makes room and asks again. Any other error is the application's and leaves the session open.
-    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]>;
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]>;
 
     /// The message last encoded is on its way. Only here may a codec take note of what it has said: `encode` may be
     /// undone and asked again.
-    fn accepted(&mut self, message: Self::Message<'_>) {
+    fn accepted(&mut self, message: &Self::Message<'_>) {
         let _ = message;
     }
 

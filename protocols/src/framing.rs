@@ -21,7 +21,7 @@ const HEADER: usize = 4;
 /// let (mut bytes, mut tail) = ([0; 16], 0);
 /// let mut framing = Framing::new();
 /// let mut out = Outbox::new(&mut bytes, &mut tail);
-/// let body = framing.encode(b"hello", &mut out)?;
+/// let body = framing.encode(&&b"hello"[..], &mut out)?;
 /// out.put(body)?;
 /// assert_eq!(&bytes[..tail], b"\0\0\0\x05hello");
 /// let step = framing.decode(&mut bytes, &mut Outbox::new(&mut [], &mut 0))?;
@@ -79,7 +79,7 @@ impl Codec for Framing {
     }
 
     #[inline]
-    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         let len = u32::try_from(message.len())
             .map_err(|_| Error::new(Code::MessageTooLarge).blame(Fault::Local))?;
         out.put(&len.to_be_bytes())?;

@@ -79,7 +79,7 @@ impl Codec for Lines {
     /// # Errors
     /// [`Code::ProtocolViolation`] by [`Fault::Local`] if `message` has a line ending inside, or ends with a CR, which would be
     /// taken for a part of the ending.
-    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         if memchr::memchr(b'\n', message.as_bytes()).is_some() || message.ends_with('\r') {
             return Err(Error::new(Code::ProtocolViolation).blame(Fault::Local));
         }
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(Lines::view(2, b"\xc3\x28\n").unwrap_err(), Code::InvalidText);
         let (mut bytes, mut tail) = ([0; 8], 0);
         for message in ["a\nb", "a\r"] {
-            let error = limited(8).encode(message, &mut Outbox::new(&mut bytes, &mut tail)).unwrap_err();
+            let error = limited(8).encode(&message, &mut Outbox::new(&mut bytes, &mut tail)).unwrap_err();
             assert_eq!((error.code(), error.fault()), (Code::ProtocolViolation, Fault::Local));
         }
     }

@@ -57,7 +57,7 @@ impl Codec for Raw {
     fn view((): (), unit: &[u8]) -> Result<&[u8]> {
         Ok(unit)
     }
-    fn encode<'m>(&mut self, message: Self::Message<'m>, _: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, _: &mut Outbox<'_>) -> Result<&'m [u8]> {
         Ok(message)
     }
 }
@@ -161,7 +161,7 @@ impl Codec for Upload {
         })
     }
 
-    fn encode<'m>(&mut self, message: Self::Message<'m>, _: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, _: &mut Outbox<'_>) -> Result<&'m [u8]> {
         Ok(message)
     }
 }
@@ -225,7 +225,7 @@ impl Codec for Chatty {
         Ok(&unit[2..])
     }
 
-    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         let (kind, body) = match message {
             Talk::Say(body) => (b'm', body),
             Talk::Ping(body) => (b'?', body),

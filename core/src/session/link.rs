@@ -45,11 +45,11 @@ pub struct LinkParts<'a, C: Codec> {
 /// A [`Sender`], whatever its platform.
 pub trait Outlet<C: Codec> {
     /// Queues `message` if there is room for it.
-    fn queued_already(&mut self, message: C::Message<'_>) -> bool;
+    fn queued_already(&mut self, message: &C::Message<'_>) -> bool;
     /// Queues `message`. `rest`, which is `None` at first, keeps what is left of one that is too large to be queued.
     fn poll_send<'m>(
         &mut self,
-        message: C::Message<'m>,
+        message: &C::Message<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>>;
@@ -96,14 +96,14 @@ impl<C: Codec> dyn Outlet<C> + '_ {
     /// As there.
     pub fn send(&mut self, message: C::Message<'_>) -> impl Future<Output = Result<()>> {
         let mut rest = None;
-        poll_fn(move |cx| self.poll_message(message, &mut rest, cx))
+        poll_fn(move |cx| self.poll_message(&message, &mut rest, cx))
     }
 
     /// `send`, polled: `rest`, which is `None` at first, belongs to the message.
     #[inline]
     pub fn poll_message<'m>(
         &mut self,
-        message: C::Message<'m>,
+        message: &C::Message<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
@@ -168,12 +168,12 @@ impl<P: Platform, C: Codec> Link<C> for Session<P, C> {
 }
 
 impl<P: Platform, C: Codec> Outlet<C> for Sender<P, C> {
-    fn queued_already(&mut self, message: C::Message<'_>) -> bool {
+    fn queued_already(&mut self, message: &C::Message<'_>) -> bool {
         self.queued_already(message)
     }
     fn poll_send<'m>(
         &mut self,
-        message: C::Message<'m>,
+        message: &C::Message<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {

@@ -148,12 +148,12 @@ impl<P: Platform, C: Codec> Session<P, C> {
     /// As for [`Sender::send`].
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
         self.give_up();
-        if self.sender.queued_already(message) {
+        if self.sender.queued_already(&message) {
             return Ok(());
         }
         let mut rest = None;
         poll_fn(|cx| {
-            let sent = self.sender.poll_send(message, &mut rest, cx);
+            let sent = self.sender.poll_send(&message, &mut rest, cx);
             self.read_meanwhile(sent.is_pending(), cx);
             sent
         })

@@ -146,18 +146,18 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// an ended session, [`Code::WriteStalled`], [`Code::BuffersExhausted`],
     /// [`Code::SendFailed`], [`Code::MessageTooLarge`] if the codec cannot express it.
     pub async fn send(&mut self, message: C::Message<'_>) -> Result<()> {
-        if self.queued_already(message) {
+        if self.queued_already(&message) {
             return Ok(());
         }
         let mut rest = None;
-        poll_fn(|cx| self.poll_send(message, &mut rest, cx)).await
+        poll_fn(|cx| self.poll_send(&message, &mut rest, cx)).await
     }
 
     /// Queues `message`, and waits while there is no room. `rest`, which is `None` at first, keeps what is left of a
     /// message that goes out directly.
     pub(super) fn poll_send<'m>(
         &mut self,
-        message: C::Message<'m>,
+        message: &C::Message<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
@@ -181,7 +181,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// [`Code::BufferFull`] if there is no room now, [`Code::MessageTooLarge`] if there never will be, and
     /// what [`send`](Self::send) fails with on an ended session.
     pub fn try_send(&mut self, message: C::Message<'_>) -> Result<()> {
-        match self.queue(message, None)? {
+        match self.queue(&message, None)? {
             None => Ok(()),
             Some(_) => {
                 self.tx.release_if_empty();
@@ -320,7 +320,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
 
     /// Queues `message` if it fits the room at hand: the short way.
     #[inline]
-    pub(super) fn queued_already(&mut self, message: C::Message<'_>) -> bool {
+    pub(super) fn queued_already(&mut self, message: &C::Message<'_>) -> bool {
         // Without room to begin with nothing need be tried.
         if !super::SHORT_WAYS || self.state != State::Open || self.tx.make_room(1) != Room::Made {
             return false;
@@ -341,7 +341,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// to write in, the queue grows for it, up to its limit.
     fn queue<'m>(
         &mut self,
-        message: C::Message<'m>,
+        message: &C::Message<'m>,
         mut cx: Option<&mut Context<'_>>,
     ) -> Result<Option<Left<'m>>> {
         match self.state {
@@ -360,7 +360,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     if let Some(cx) = &mut cx
                         && body.len() >= LARGE_BATCH
                         && self.transport.writes_vectored()
-                        && self.is_large(C::messages(&message) > 1, before, body.len())
+                        && self.is_large(C::messages(message) > 1, before, body.len())
                     {
                         return self.write_large(message, before, body, cx);
                     }
@@ -369,7 +369,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                         return Ok(None);
                     }
                     if before == 0 {
-                        if cx.is_some() && C::messages(&message) == 1 {
+                        if cx.is_some() && C::messages(message) == 1 {
                             return self.tear(message, body);
                         }
                         let least = self.tx.len() + body.len();
@@ -417,7 +417,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// nobody asks again, unless it is longer than the queue.
     fn write_large<'m>(
         &mut self,
-        message: C::Message<'m>,
+        message: &C::Message<'m>,
         before: usize,
         body: &'m [u8],
         cx: &mut Context<'_>,
@@ -452,7 +452,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     /// Queues as much as fits of `body`, whose message does not fit the empty queue: it leaves with the head, in one write.
-    fn tear<'m>(&mut self, message: C::Message<'m>, body: &'m [u8]) -> Result<Option<Left<'m>>> {
+    fn tear<'m>(&mut self, message: &C::Message<'m>, body: &'m [u8]) -> Result<Option<Left<'m>>> {
         let rest = self.tx.write(|out| {
             let (first, rest) = body.split_at(out.room());
             out.put(first).map(|()| rest)
@@ -476,8 +476,8 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     }
 
     #[inline]
-    fn queued(&mut self, message: C::Message<'_>) {
-        self.sent.messages += u64::from(C::messages(&message));
+    fn queued(&mut self, message: &C::Message<'_>) {
+        self.sent.messages += u64::from(C::messages(message));
         self.codec.accepted(message);
         self.timing.moved();
     }

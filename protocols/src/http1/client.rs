@@ -324,28 +324,28 @@ impl Codec for Http1Client {
         })
     }
 
-    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         match message {
             Message::Whole(request, content) => {
                 self.exchange.may_ask()?;
-                let method = put_head(&request, out)?;
-                put_content(method, content, out)
+                let method = put_head(request, out)?;
+                put_content(method, *content, out)
             }
             Message::Head(request, length) => {
                 self.exchange.may_ask()?;
-                let method = put_head(&request, out)?;
-                put_framing(method, request.expect_continue, length, out)?;
+                let method = put_head(request, out)?;
+                put_framing(method, request.expect_continue, *length, out)?;
                 Ok(&[])
             }
             Message::Piece(piece) => self.put_piece(piece, out),
             Message::End(trailers) => {
-                self.put_end(trailers, out)?;
+                self.put_end(*trailers, out)?;
                 Ok(&[])
             }
         }
     }
 
-    fn accepted(&mut self, message: Message<'_>) {
+    fn accepted(&mut self, message: &Message<'_>) {
         let (request, streaming) = match message {
             Message::Whole(request, _) => (request, None),
             Message::Head(request, length) => (
@@ -497,9 +497,9 @@ mod tests {
     fn say(client: &mut Http1Client, message: Message<'_>) -> Result<String> {
         let (mut bytes, mut tail) = ([0; 512], 0);
         let mut out = Outbox::new(&mut bytes, &mut tail);
-        let rest = client.encode(message, &mut out)?;
+        let rest = client.encode(&message, &mut out)?;
         out.put(rest)?;
-        client.accepted(message);
+        client.accepted(&message);
         Ok(String::from_utf8_lossy(&bytes[..tail]).into_owned())
     }
 
@@ -645,9 +645,9 @@ mod tests {
         let client = &mut Http1Client::new();
         say(client, Message::Head(RequestOut::new("POST", "/", "a"), None)).unwrap();
         let (mut bytes, mut tail) = ([0; 5], 0);
-        let rest = client.encode(Message::Piece(b"hello"), &mut Outbox::new(&mut bytes, &mut tail));
+        let rest = client.encode(&Message::Piece(b"hello"), &mut Outbox::new(&mut bytes, &mut tail));
         assert_eq!((rest, &bytes[..tail]), (Ok(&b"hello"[..]), &b"5\r\n"[..]));
-        client.accepted(Message::Piece(b"hello"));
+        client.accepted(&Message::Piece(b"hello"));
         assert_eq!(say(client, Message::End(&())).unwrap(), "\r\n0\r\n\r\n");
     }
 

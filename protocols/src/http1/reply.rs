@@ -81,7 +81,7 @@ pub trait Coder {
             Content::Fill(_) => None,
         };
         let sent =
-            outlet.poll_message(Message::Whole(ResponseHead { fields, ..*head }, content), &mut rest, cx);
+            outlet.poll_message(&Message::Whole(ResponseHead { fields, ..*head }, content), &mut rest, cx);
         sending.left = rest.map(<[u8]>::len);
         sent
     }
@@ -480,7 +480,7 @@ impl Whole<'_, '_, '_> {
         let Self { outlet, coder, head, content, sending, rest } = self;
         match coder {
             Some(coder) => coder.poll_whole(*outlet, head, *content, sending, cx),
-            None => outlet.poll_message(Message::Whole(*head, *content), rest, cx),
+            None => outlet.poll_message(&Message::Whole(*head, *content), rest, cx),
         }
     }
 }
@@ -499,7 +499,7 @@ pub(super) fn poll_bare(
     let head = ResponseHead { content_type, fields, ..ResponseHead::new(status) };
     let content = Content::Fill(&Bare(status));
     // It is written in place, so there is no rest.
-    outlet.poll_send(Message::Whole(head, content), &mut None, cx).map_ok(|()| Sent::proof())
+    outlet.poll_send(&Message::Whole(head, content), &mut None, cx).map_ok(|()| Sent::proof())
 }
 
 /// The least a [`Problem`] says, without what formatting costs a board.

@@ -267,7 +267,7 @@ impl<'a> Request<'a> {
             self.link.outlet().codec().becomes_frames(deflate);
         }
         let answer = super::With(self.fields, fields);
-        ready!(self.link.outlet().poll_send(Message::Upgrade(&answer), &mut None, cx))?;
+        ready!(self.link.outlet().poll_send(&Message::Upgrade(&answer), &mut None, cx))?;
         self.link.let_go();
         Poll::Ready(Ok(()))
     }
@@ -448,9 +448,9 @@ impl<'a> Request<'a> {
             Some(found) => found,
             None => ready!(self.poll_wait(cx))?,
         };
-        let Found::Piece(start, end) = found else { return Poll::Ready(Ok(None)) };
+        let Found::Piece(span) = found else { return Poll::Ready(Ok(None)) };
         let watch = &mut *self.watch;
-        watch.came += u64::from(end - start);
+        watch.came += span.range().len() as u64;
         watch.check_length(0)?;
         let codec = self.link.outlet().codec();
         if watch.is_too_slow() && codec.owes() {
@@ -458,7 +458,7 @@ impl<'a> Request<'a> {
             codec.end_after_this();
             return Poll::Ready(Err(Error::new(Code::MessageTimeout).on_wire(408)));
         }
-        Poll::Ready(Ok(Some(start as usize..end as usize)))
+        Poll::Ready(Ok(Some(span.range())))
     }
 
     /// What comes next of the body, when it comes. Only this time is the client's: a handler may take its own.
@@ -481,7 +481,7 @@ impl<'a> Request<'a> {
             return Poll::Ready(Ok(()));
         }
         outlet.codec().streaming();
-        outlet.poll_send(Message::Interim(100, &()), &mut None, cx)
+        outlet.poll_send(&Message::Interim(100, &()), &mut None, cx)
     }
 
     pub(super) fn link(&mut self) -> &mut (dyn Link<Http1> + 'a) {

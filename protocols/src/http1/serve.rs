@@ -191,7 +191,7 @@ pub async fn finish<P: Platform>(session: &mut Session<P, Http1>) -> Result<bool
             break;
         }
         match session.find().await? {
-            Some(Found::Piece(start, end)) => unread += u64::from(end - start),
+            Some(Found::Piece(span)) => unread += span.range().len() as u64,
             Some(_) => {}
             None => return Ok(false),
         }

@@ -10,6 +10,7 @@ use super::framing::Framing;
 use super::head::{HeadLimits, RequestHead, Version};
 use super::method::Method;
 use super::scan::Scan;
+use super::span::Span;
 use super::state::{Exchange, Outgoing, Owed, Reading, Writing, misuse};
 use super::status::reason;
 use super::to_fields::{FieldWriter, ToFields, check_value, put_number};
@@ -82,8 +83,8 @@ impl Transfer {
 #[derive(Debug)]
 struct Ways {
     decode: fn(&mut Http1, &mut [u8]) -> Result<Step<Found>>,
-    encode: for<'m> fn(&mut Http1, Message<'m>, &mut Outbox<'_>) -> Result<&'m [u8]>,
-    accepted: fn(&mut Http1, Message<'_>),
+    encode: for<'m> fn(&mut Http1, &Message<'m>, &mut Outbox<'_>) -> Result<&'m [u8]>,
+    accepted: fn(&mut Http1, &Message<'_>),
     keep_alive: fn(&mut Http1, Instant, &mut Outbox<'_>),
     close: fn(&mut Http1, CloseReason, &mut Outbox<'_>),
 }
@@ -118,7 +119,7 @@ pub enum Found {
     /// A request's head: [`Http1::request`].
     Head,
     /// A piece of its body, between these offsets.
-    Piece(u32, u32),
+    Piece(Span),
     /// The end of a body whose length was not known.
     End,
     /// A WebSocket frame, or a piece of one, behind an upgrade.
@@ -406,7 +407,7 @@ impl Http1 {
         let transfer = self.transfer_mut().ok_or_else(misuse)?;
         let step = match transfer.body.advance(input)? {
             Progress::Skip(n) => Step::Quiet(n),
-            Progress::Piece(n, start, end) => Step::Event(n, Found::Piece(start as u32, end as u32)),
+            Progress::Piece(n, start, end) => Step::Event(n, Found::Piece(Span::new(start, end))),
             Progress::End(n) => {
                 self.exchange.read_all();
                 return Ok(Step::Event(n, Found::End));
@@ -471,7 +472,7 @@ impl Http1 {
     fn whole<'m>(
         &mut self,
         head: &ResponseHead<'_>,
-        content: Content<'m>,
+        content: &Content<'m>,
         out: &mut Outbox<'_>,
     ) -> Result<&'m [u8]> {
         self.put_head(head, self.persists_behind(head), out)?;
@@ -480,7 +481,7 @@ impl Http1 {
         if !has_content(head.status) {
             return put_without_content(head.status, out).map(|()| &[][..]);
         }
-        match content {
+        match *content {
             Content::Bytes(bytes) => {
                 put_number(b"content-length: ", bytes.len() as u64, b"\r\n\r\n", out)?;
                 if self.request.method == Method::Head {
@@ -572,25 +573,25 @@ impl Codec for Http1 {
     fn view(found: Found, unit: &[u8]) -> Result<Event<'_>> {
         Ok(match found {
             Found::Head => Event::Head(unit),
-            Found::Piece(start, end) => Event::Piece(&unit[start as usize..end as usize]),
+            Found::Piece(span) => Event::Piece(&unit[span.range()]),
             Found::End => Event::End,
             Found::Frame(found) => Event::Frame(found.view(unit)),
         })
     }
 
-    fn encode<'m>(&mut self, message: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, message: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         match (message, self.ways()) {
             (Message::Whole(head, _), _) if !self.owes() || !is_final(head.status) => Err(misuse()),
-            (Message::Whole(head, content), _) => self.whole(&head, content, out),
+            (Message::Whole(head, content), _) => self.whole(head, content, out),
             (message, Some(ways)) => (ways.encode)(self, message, out),
             (_, None) => Err(misuse()),
         }
     }
 
-    fn accepted(&mut self, message: Message<'_>) {
+    fn accepted(&mut self, message: &Message<'_>) {
         match (message, self.ways()) {
             (Message::Whole(head, _), _) => {
-                self.exchange.persistent = self.persists_behind(&head);
+                self.exchange.persistent = self.persists_behind(head);
                 self.status = head.status;
                 self.exchange.wrote(None);
             }
@@ -643,15 +644,15 @@ impl Codec for Http1 {
 }
 
 impl Http1 {
-    fn encode_framed<'m>(&mut self, message: Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode_framed<'m>(&mut self, message: &Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         match message {
             Message::Frame(frame) if self.is_upgraded() => self.frames_mut().encode(frame, out),
-            Message::Upgrade(fields) if self.owes() => self.put_upgrade(fields, out).map(|()| &[][..]),
+            Message::Upgrade(fields) if self.owes() => self.put_upgrade(*fields, out).map(|()| &[][..]),
             _ => Err(misuse()),
         }
     }
 
-    fn accepted_framed(&mut self, message: Message<'_>) {
+    fn accepted_framed(&mut self, message: &Message<'_>) {
         match message {
             Message::Frame(frame) => self.frames_mut().accepted(frame),
             _ => self.upgraded(),
@@ -670,40 +671,40 @@ impl Http1 {
         self.exchange.upgraded();
     }
 
-    fn encode_streamed<'m>(&mut self, message: Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode_streamed<'m>(&mut self, message: &Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         match message {
             Message::Piece(piece) => return self.put_piece(piece, out),
-            Message::End(trailers) => self.put_end(trailers, out)?,
+            Message::End(trailers) => self.put_end(*trailers, out)?,
             _ if !self.owes() => return Err(misuse()),
             Message::Head(head, _) if !is_final(head.status) => return Err(misuse()),
             Message::Whole(..) => return Err(misuse()),
-            Message::Head(head, length) => self.streamed(&head, length, out)?,
+            Message::Head(head, length) => self.streamed(head, *length, out)?,
             // A final status would be a second answer; 101 is `Upgrade`'s.
             Message::Interim(status, _) if !matches!(status, 100 | 102..200) => return Err(misuse()),
             // RFC 9110, 15.2: a server must not send a 1xx to an HTTP/1.0 client.
             Message::Interim(..) if self.request.version == Version::Http10 => {}
             Message::Interim(status, fields) => {
-                put_status(status, out)?;
+                put_status(*status, out)?;
                 fields.put(&mut FieldWriter::new(out))?;
                 out.put(b"\r\n")?;
             }
-            Message::Upgrade(fields) => self.put_upgrade(fields, out)?,
+            Message::Upgrade(fields) => self.put_upgrade(*fields, out)?,
             Message::Frame(_) => return Err(misuse()),
         }
         Ok(&[])
     }
 
-    fn accepted_streamed(&mut self, message: Message<'_>) {
+    fn accepted_streamed(&mut self, message: &Message<'_>) {
         match message {
             Message::Interim(status, _) => {
-                if status == 100 {
+                if *status == 100 {
                     self.expects = Expects::Nothing;
                 }
             }
             Message::Whole(..) => {}
             Message::Head(head, length) => {
-                let outgoing = self.framing(head.status, length);
-                self.exchange.persistent = self.persists_behind(&head) && outgoing != Outgoing::UntilClose;
+                let outgoing = self.framing(head.status, *length);
+                self.exchange.persistent = self.persists_behind(head) && outgoing != Outgoing::UntilClose;
                 self.status = head.status;
                 self.sends(0);
                 (self.crlf_due, self.events) = (false, head.events && outgoing != Outgoing::Nothing);
@@ -741,7 +742,7 @@ impl Http1 {
         let fields = if matches!(status, 429 | 503) { later } else { &() };
         let head =
             ResponseHead { content_type: "text/plain", fields, close: true, ..ResponseHead::new(status) };
-        let text = self.whole(&head, Content::Bytes(reason(status).as_bytes()), out)?;
+        let text = self.whole(&head, &Content::Bytes(reason(status).as_bytes()), out)?;
         out.put(text)
     }
 }

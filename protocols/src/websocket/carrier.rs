@@ -49,11 +49,11 @@ pub struct Parts<'a, S, D: ?Sized> {
 /// The sending half of a [`Carrier`].
 pub trait Speaker {
     /// Queues `frame` if there is room for it.
-    fn queued_already(&mut self, frame: Frame<'_>) -> bool;
+    fn queued_already(&mut self, frame: &Frame<'_>) -> bool;
     /// Queues `frame`. `rest`, which is `None` at first, keeps what is left of one that is too large to be queued.
     fn poll_send<'m>(
         &mut self,
-        frame: Frame<'m>,
+        frame: &Frame<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>>;
@@ -129,16 +129,16 @@ impl Carrier for Upgraded<'_> {
 
 impl Speaker for &mut (dyn Outlet<Http1> + '_) {
     #[inline]
-    fn queued_already(&mut self, frame: Frame<'_>) -> bool {
-        (**self).queued_already(Message::Frame(frame))
+    fn queued_already(&mut self, frame: &Frame<'_>) -> bool {
+        (**self).queued_already(&Message::Frame(*frame))
     }
     fn poll_send<'m>(
         &mut self,
-        frame: Frame<'m>,
+        frame: &Frame<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        (**self).poll_send(Message::Frame(frame), rest, cx)
+        (**self).poll_send(&Message::Frame(*frame), rest, cx)
     }
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         (**self).poll_flush(cx)
@@ -202,12 +202,12 @@ impl<P: Platform, R: Role> Carrier for Session<P, Frames<R>> {
 
 impl<P: Platform, R: Role> Speaker for &mut Sender<P, Frames<R>> {
     #[inline]
-    fn queued_already(&mut self, frame: Frame<'_>) -> bool {
+    fn queued_already(&mut self, frame: &Frame<'_>) -> bool {
         Outlet::queued_already(*self, frame)
     }
     fn poll_send<'m>(
         &mut self,
-        frame: Frame<'m>,
+        frame: &Frame<'m>,
         rest: &mut Option<&'m [u8]>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {

@@ -129,21 +129,10 @@ impl Flags {
     }
 }
 
-/// Where a frame, or a piece of one, lies.
+/// Where a frame, or a piece of one, lies, and what it is. One number, which goes through a register from who finds it to
+/// who reads it; of a struct the parts are written one by one and read together, and a processor waits for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    what: What,
-}
-
-/// What was found, and of a piece where in its message it lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Piece { kind: Kind, compressed: bool, first: bool, last: bool },
-    Ping,
-    Pong,
-}
+pub struct Found(u64);
 
 /// What [`Frames`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,8 +323,8 @@ impl<R: Role> Frames<R> {
         if R::MASKED {
             mask(payload, header.key);
         }
-        let what = What::Piece { kind, compressed: header.first & RSV1 != 0, first: true, last: true };
-        Some(Step::Event(end, Found { start: header.size as u32, end: end as u32, what }))
+        let what = What::piece(kind, header.first & RSV1 != 0, true, true);
+        Some(Step::Event(end, Found::new(what, header.size, end)))
     }
 
     /// A frame of data begins.
@@ -391,8 +380,7 @@ impl<R: Role> Frames<R> {
                 self.flags.set(Flags::MESSAGE | Flags::TOLD, false);
             }
         }
-        let what = What::Piece { kind, compressed, first, last };
-        Ok(Step::Event(end, Found { start: start as u32, end: end as u32, what }))
+        Ok(Step::Event(end, Found::new(What::piece(kind, compressed, first, last), start, end)))
     }
 
     /// A control frame, which is told whole.
@@ -402,13 +390,13 @@ impl<R: Role> Frames<R> {
         if R::MASKED {
             mask(payload, header.key);
         }
-        let found = |what| Step::Event(end, Found { start: start as u32, end: end as u32, what });
+        let found = |what| Step::Event(end, Found::new(what, start, end));
         match header.opcode() {
-            PING => Ok(found(What::Ping)),
+            PING => Ok(found(What::PING)),
             PONG if *payload == self.pinged_at.to_be_bytes() && self.pinged_at != 0 => {
                 Ok(Step::Alive(end, core::mem::take(&mut self.pinged_at)))
             }
-            PONG => Ok(found(What::Pong)),
+            PONG => Ok(found(What::PONG)),
             _ => {
                 self.closed_with = closing(payload)?;
                 Ok(Step::Goodbye(end))
@@ -416,11 +404,11 @@ impl<R: Role> Frames<R> {
         }
     }
 
-    pub(crate) fn encode<'m>(&mut self, frame: Frame<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    pub(crate) fn encode<'m>(&mut self, frame: &Frame<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         if self.flags.has(Flags::CLOSED) {
             return Err(Code::ConnectionClosed.into());
         }
-        match frame {
+        match *frame {
             Frame::Data { kind, first, last, compressed, payload } => {
                 if first == self.flags.has(Flags::SENDING) {
                     return Err(Code::InvalidSession.into());
@@ -446,8 +434,8 @@ impl<R: Role> Frames<R> {
         }
     }
 
-    pub(crate) fn accepted(&mut self, frame: Frame<'_>) {
-        match frame {
+    pub(crate) fn accepted(&mut self, frame: &Frame<'_>) {
+        match *frame {
             Frame::Data { last, .. } => self.flags.set(Flags::SENDING, !last),
             Frame::Close(..) => self.flags.set(Flags::CLOSED, true),
             _ => {}
@@ -492,14 +480,14 @@ impl<R: Role> Frames<R> {
     pub(crate) fn close(&mut self, why: CloseReason, out: &mut Outbox<'_>) {
         let code = self.closed_with().unwrap_or_else(|| close::code_for(why));
         // A stream that ended in the middle of a frame of ours has no place for another; GOODBYE_MAX is room for it.
-        let _ = self.encode(Frame::Close(code, ""), out);
+        let _ = self.encode(&Frame::Close(code, ""), out);
         self.flags.set(Flags::CLOSED, true);
     }
 
     /// A ping with the time as its payload.
     pub(crate) fn keep_alive(&mut self, now: Instant, out: &mut Outbox<'_>) {
         let micros = (now.as_micros() as u32).max(1);
-        if self.encode(Frame::Ping(&micros.to_be_bytes()), out).is_ok() {
+        if self.encode(&Frame::Ping(&micros.to_be_bytes()), out).is_ok() {
             self.pinged_at = micros;
         }
     }
@@ -510,7 +498,7 @@ impl<R: Role> Frames<R> {
 /// # Errors
 /// [`Code::BufferFull`].
 pub fn encode(kind: Kind, payload: &[u8], out: &mut Outbox<'_>) -> Result<()> {
-    let rest = Frames::new(Server).encode(Frame::message(kind, payload), out)?;
+    let rest = Frames::new(Server).encode(&Frame::message(kind, payload), out)?;
     out.put(rest)
 }
 
@@ -530,16 +518,60 @@ fn closing(payload: &[u8]) -> Result<u16> {
     }
 }
 
+/// What was found, and of a piece where in its message it lies: these bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct What(u8);
+
+impl What {
+    const PING: Self = Self(1);
+    const PONG: Self = Self(2);
+    const TEXT: u8 = 4;
+    const COMPRESSED: u8 = 8;
+    const FIRST: u8 = 16;
+    const LAST: u8 = 32;
+
+    #[inline]
+    const fn piece(kind: Kind, compressed: bool, first: bool, last: bool) -> Self {
+        let text = if matches!(kind, Kind::Text) { Self::TEXT } else { 0 };
+        let compressed = if compressed { Self::COMPRESSED } else { 0 };
+        let first = if first { Self::FIRST } else { 0 };
+        Self(text | compressed | first | if last { Self::LAST } else { 0 })
+    }
+}
+
 impl Found {
+    /// From `start`, which a header is long at most, to `end`, which no queue is too short for.
+    #[inline]
+    const fn new(what: What, start: usize, end: usize) -> Self {
+        Self(end as u32 as u64 | (start as u8 as u64) << 32 | (what.0 as u64) << 40)
+    }
+
+    #[inline]
+    pub(super) const fn start(self) -> usize {
+        (self.0 >> 32) as u8 as usize
+    }
+
+    #[inline]
+    pub(super) const fn end(self) -> usize {
+        self.0 as u32 as usize
+    }
+
     /// The event that was found in `unit`.
+    #[inline]
     pub(crate) fn view(self, unit: &[u8]) -> Event<'_> {
-        let bytes = unit.get(self.start as usize..self.end as usize).unwrap_or_default();
-        match self.what {
-            What::Piece { kind, compressed, first, last } => {
-                Event::Piece(Piece { kind, compressed, first, last, bytes })
-            }
-            What::Ping => Event::Ping(bytes),
-            What::Pong => Event::Pong(bytes),
+        let bytes = unit.get(self.start()..self.end()).unwrap_or_default();
+        let what = What((self.0 >> 40) as u8);
+        let has = |bit: u8| what.0 & bit != 0;
+        match what {
+            What::PING => Event::Ping(bytes),
+            What::PONG => Event::Pong(bytes),
+            _ => Event::Piece(Piece {
+                kind: if has(What::TEXT) { Kind::Text } else { Kind::Binary },
+                compressed: has(What::COMPRESSED),
+                first: has(What::FIRST),
+                last: has(What::LAST),
+                bytes,
+            }),
         }
     }
 }
@@ -570,12 +602,12 @@ impl<R: Role> Codec for Frames<R> {
     }
 
     #[inline]
-    fn encode<'m>(&mut self, frame: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, frame: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         self.encode(frame, out)
     }
 
     #[inline]
-    fn accepted(&mut self, frame: Frame<'_>) {
+    fn accepted(&mut self, frame: &Frame<'_>) {
         self.accepted(frame);
     }
 

@@ -151,7 +151,7 @@ impl<C: Carrier> Socket<C> {
             };
             let Parts { held, unit, speaker, inflate, deflate } = self.carrier.parts();
             let mut bytes: &[u8] = match whole.unit {
-                Some(found) => unit.get(found.start as usize..found.end as usize),
+                Some(found) => unit.get(found.start()..found.end()),
                 None => held.get(whole.skip.into()..),
             }
             .unwrap_or_default();
@@ -267,7 +267,7 @@ impl<C: Carrier> Socket<C> {
         match found.view(&[]) {
             Event::Piece(_) => return Some(found),
             // A control frame is shorter than that (RFC 6455, 5.5).
-            Event::Ping(_) => self.ping = Some((found.start as u8, found.end as u8)),
+            Event::Ping(_) => self.ping = Some((found.start() as u8, found.end() as u8)),
             Event::Pong(_) => {}
         }
         None
@@ -282,15 +282,15 @@ impl<C: Carrier> Socket<C> {
             whole.unit = Some(found);
             return Some(whole);
         }
-        let (start, end) = (found.start, found.end);
+        let (start, end) = (found.start(), found.end());
         match self.kept {
             Kept::Pieces { skip } => {
-                self.carrier.keep(start as usize..end as usize);
+                self.carrier.keep(start..end);
                 whole.skip = skip;
             }
             // The header stays before the payload, which is moved by no byte.
             _ => {
-                self.carrier.keep(0..end as usize);
+                self.carrier.keep(0..end);
                 whole.skip = start as u16; // a header has 14 bytes at most
                 self.kept = Kept::Pieces { skip: whole.skip };
             }
@@ -307,7 +307,7 @@ impl<C: Carrier> Socket<C> {
         if let Some((start, end)) = self.ping {
             let payload = unit.get(start.into()..end.into()).unwrap_or_default();
             // RFC 6455, 5.5.2: not behind a Close, which is refused. What else may fail, the session tells next.
-            let _ = ready!(speaker.poll_send(Frame::Pong(payload), &mut None, cx));
+            let _ = ready!(speaker.poll_send(&Frame::Pong(payload), &mut None, cx));
         }
         self.ping = None;
         Poll::Ready(())
@@ -387,7 +387,7 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
             None => false,
         };
         let frame = Frame::message(sending.kind, sending.payload);
-        if !sending.compressed && self.speaker.queued_already(frame) {
+        if !sending.compressed && self.speaker.queued_already(&frame) {
             return Ok(false);
         }
         (sending.begun, sending.left) = (true, sent_of(&self.deflate, sending).len());
@@ -405,7 +405,7 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
             let part = left.get(..max).unwrap_or(left);
             let mut rest = Some(left).filter(|_| sending.direct);
             let frame = Frame::Data { kind, first, last, compressed, payload: part };
-            let sent = self.speaker.poll_send(frame, &mut rest, cx);
+            let sent = self.speaker.poll_send(&frame, &mut rest, cx);
             if let (Poll::Pending, Some(rest)) = (&sent, rest) {
                 (sending.left, sending.direct) = (rest.len(), true);
             }
@@ -442,7 +442,7 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
             loop {
                 let forwarded = member.poll_batches(max, |batch| {
                     let (mut rest, frames) = (None, Frame::Encoded(batch.bytes, batch.messages));
-                    let sent = match self.speaker.poll_send(frames, &mut rest, cx) {
+                    let sent = match self.speaker.poll_send(&frames, &mut rest, cx) {
                         // Half of it is out, and the rest cannot be kept.
                         Poll::Pending if rest.is_some() => {
                             Err(Error::new(Code::MessageTooLarge).blame(Fault::Local))
@@ -582,7 +582,7 @@ fn refuse<S: Speaker>(mut speaker: S, error: Error) -> impl Future<Output = Erro
         if !is_told {
             is_told = true;
             // Without room for it the goodbye says the same later.
-            let _ = speaker.poll_send(Frame::Close(close::code_of(error), ""), &mut None, cx);
+            let _ = speaker.poll_send(&Frame::Close(close::code_of(error), ""), &mut None, cx);
             speaker.end(Some(error));
         }
         let _ = ready!(speaker.poll_flush(cx));
@@ -592,5 +592,5 @@ fn refuse<S: Speaker>(mut speaker: S, error: Error) -> impl Future<Output = Erro
 
 async fn send_frame<S: Speaker>(speaker: &mut S, frame: Frame<'_>) -> Result<()> {
     let mut rest = None;
-    poll_fn(|cx| speaker.poll_send(frame, &mut rest, cx)).await
+    poll_fn(|cx| speaker.poll_send(&frame, &mut rest, cx)).await
 }

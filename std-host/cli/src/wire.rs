@@ -37,7 +37,7 @@ impl<C: Codec> Codec for Wire<C> {
     }
 
     #[inline]
-    fn encode<'m>(&mut self, bytes: Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, bytes: &Self::Message<'m>, out: &mut Outbox<'_>) -> Result<&'m [u8]> {
         out.put(bytes)?;
         Ok(&[])
     }

@@ -157,8 +157,8 @@ fn reply(codec: &mut Http1) {
     let (mut bytes, mut tail) = ([0; 512], 0);
     let head = Answer { reads_on: true, ..Answer::new(200) };
     let message = Message::Whole(head, Content::Bytes(b"yes"));
-    codec.encode(message, &mut Outbox::new(&mut bytes, &mut tail)).expect("each request is answered once");
-    codec.accepted(message);
+    codec.encode(&message, &mut Outbox::new(&mut bytes, &mut tail)).expect("each request is answered once");
+    codec.accepted(&message);
 }
 
 /// Requests, whole and in pieces: the same events, or the same refusal.

@@ -25,8 +25,8 @@ fn server() -> Frames<Server> {
 /// Encodes and accepts.
 fn said<R: Role>(by: &mut Frames<R>, frame: Frame<'_>) -> Result<Vec<u8>> {
     let (mut bytes, mut tail) = ([0; 1200], 0);
-    let rest = by.encode(frame, &mut Outbox::new(&mut bytes, &mut tail))?;
-    by.accepted(frame);
+    let rest = by.encode(&frame, &mut Outbox::new(&mut bytes, &mut tail))?;
+    by.accepted(&frame);
     Ok([&bytes[..tail], rest].concat())
 }
 

@@ -85,7 +85,7 @@ impl Question {
         let (mut bytes, mut len) = (vec![0; url.target().len() + long + 1024], 0);
         let content = Content::Bytes(data.unwrap_or_default());
         let message = ClientMessage::Whole(head, content);
-        let rest = Http1Client::new().encode(message, &mut Outbox::new(&mut bytes, &mut len));
+        let rest = Http1Client::new().encode(&message, &mut Outbox::new(&mut bytes, &mut len));
         let rest = rest.map_err(|error| Failure::usage(format!("no legal request: {error}")))?.to_vec();
         bytes.truncate(len);
         bytes.extend(rest);
@@ -179,7 +179,7 @@ impl Codec for Answers {
         // What comes answers what was sent, and who counts knows whether it does.
         if !input.is_empty() && self.codec.is_idle() {
             let request = RequestOut::new(&self.method, "/", "");
-            self.codec.accepted(ClientMessage::Whole(request, Content::Bytes(b"")));
+            self.codec.accepted(&ClientMessage::Whole(request, Content::Bytes(b"")));
         }
         self.codec.decode(input, out)
     }
@@ -190,7 +190,7 @@ impl Codec for Answers {
     }
 
     /// Requests are [`Wire`]'s.
-    fn encode<'m>(&mut self, (): (), _: &mut Outbox<'_>) -> Result<&'m [u8]> {
+    fn encode<'m>(&mut self, (): &(), _: &mut Outbox<'_>) -> Result<&'m [u8]> {
         Ok(&[])
     }
 
