@@ -1,14 +1,13 @@
 //! Makes an [`Asset`](netloom_protocols::http1::Asset) of each file in `assets`, so that firmware carries it in flash:
-//! with its type, a tag that is a hash of its bytes, and compressed where that makes it shorter.
+//! with its type and a tag that is a hash of its bytes; with the feature `gzip` also compressed where that makes it shorter.
 //!
-//! To copy: it needs `flate2` and `netloom-protocols` as build dependencies, and in the program
+//! To copy: it needs `netloom-protocols` as a build dependency, `flate2` for what is compressed, and in the program
 //! `include!(concat!(env!("OUT_DIR"), "/assets.rs"))`.
 
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use netloom_protocols::http1::mime;
@@ -38,8 +37,7 @@ fn asset(file: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     let mut source = String::new();
     writeln!(source, "/// `{name}`: {} bytes.", body.len())?;
     writeln!(source, "pub static {}: Asset<'static> = Asset {{", constant(name))?;
-    let compressed = gzip(&body)?;
-    if compressed.len() < body.len() {
+    if let Some(compressed) = gzip(&body)?.filter(|compressed| compressed.len() < body.len()) {
         let path = out.join(format!("{name}.gz"));
         fs::write(&path, &compressed)?;
         writeln!(
@@ -58,10 +56,18 @@ fn constant(name: &str) -> String {
 }
 
 /// The same on every machine: no time, no name.
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+#[cfg(feature = "gzip")]
+fn gzip(body: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    use std::io::Write as _;
+
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(body)?;
-    encoder.finish()
+    encoder.finish().map(Some)
+}
+
+#[cfg(not(feature = "gzip"))]
+fn gzip(_: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    Ok(None)
 }
 
 /// FNV-1a: it only has to differ when the file was edited.

@@ -120,11 +120,14 @@ impl ToFields for Page<'_> {
 
 impl Request<'_> {
     /// Answers with all of `asset`, compressed or not, or that the client has it already. A server may leave ranges
-    /// aside (RFC 9110, 14.2); without them this is a small part of [`asset`](Self::asset) in flash and memory.
+    /// aside (RFC 9110, 14.2); without them this is a small part of [`asset`](Self::asset) in flash and memory, and for an
+    /// asset that is not compressed nothing is linked that negotiates.
     ///
     /// # Errors
     /// What ended the session.
-    pub async fn page(mut self, asset: &Asset<'_>) -> Result<Sent> {
+    #[inline]
+    pub fn page(mut self, asset: &Asset<'_>) -> impl Future<Output = Result<Sent>> {
+        // Chosen before the future begins: there the compiler still knows which asset it is.
         let head = self.head();
         let (fields, seen) = (head.fields(), head.fields().get("if-none-match"));
         let gzip = asset
@@ -133,14 +136,17 @@ impl Request<'_> {
         let (body, etag) = gzip.map_or((asset.body, asset.etag), |gzip| (gzip.body, gzip.etag));
         let etag = if etag.is_empty() { None } else { ETag::strong(etag) };
         let is_seen = etag.zip(seen).is_some_and(|(etag, seen)| matches(seen, &etag));
-        match head.method() {
-            Method::Get | Method::Head => {}
-            _ => return Err(super::status::error(405)),
-        }
-        let reply = self.reply().uncoded().fields(Page { asset, etag, is_gzip: gzip.is_some() });
-        match is_seen {
-            true => reply.status(304).empty().await,
-            false => reply.bytes(asset.content_type, body).await,
+        let is_get = matches!(head.method(), Method::Get | Method::Head);
+        let page = Page { asset, etag, is_gzip: gzip.is_some() };
+        async move {
+            if !is_get {
+                return Err(super::status::error(405));
+            }
+            let reply = self.reply().uncoded().fields(page);
+            match is_seen {
+                true => reply.status(304).empty().await,
+                false => reply.bytes(asset.content_type, body).await,
+            }
         }
     }
 
