@@ -1,5 +1,5 @@
-//! The demo's pages and WebSockets on port 80: all that it does over HTTP. The demo is this and the framed echo
-//! (`application.rs`); alone it is an image of its own.
+//! The demo's pages and WebSockets on port 80: all that it does over HTTP, or what its page needs of that. The demo is this
+//! and the framed echo (`application.rs`); alone it is an image of its own.
 
 use core::cell::RefCell;
 
@@ -13,7 +13,7 @@ use netloom_embedded::{Acceptor, AcceptorOptions, Memory, Options, Stack, serve}
 use netloom_protocols::http1::Http1;
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::WEB;
+use crate::{WEB, pages};
 
 /// The port that is announced.
 #[allow(dead_code, reason = "the demo announces another")]
@@ -65,5 +65,5 @@ async fn session(
     acceptor: &'static Acceptor<'static, { WEB.1 }>,
     queue: Buffers,
 ) -> ! {
-    serve(acceptor, queue, &Options::DEFAULT, Http1::new, async |session| demo.serve(session).await).await
+    serve(acceptor, queue, &Options::DEFAULT, Http1::new, async |session| pages(demo, session).await).await
 }

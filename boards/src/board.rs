@@ -61,6 +61,9 @@ pub(crate) struct App {
     /// Connections of HTTP that it takes at once, if it serves the demo's pages: then `cargo board test` tries them.
     #[serde(default)]
     pub(crate) http_connections: usize,
+    /// Whether of the demo's routes it has only those that its page needs.
+    #[serde(default)]
+    pub(crate) page_alone: bool,
     /// Whether it reports to a server over TLS: then `cargo board test` is that server, and others.
     #[serde(default)]
     pub(crate) reports: bool,
@@ -108,6 +111,11 @@ impl<'a> Image<'a> {
     /// Connections of HTTP that it takes at once, those that wait counted; zero if it serves no pages of the demo's.
     pub(crate) fn http_connections(&self) -> usize {
         self.app.map_or(self.board.http_connections, |(_, app)| app.http_connections)
+    }
+
+    /// Whether of the demo's routes it has only those that its page needs.
+    pub(crate) fn page_alone(&self) -> bool {
+        self.app.is_some_and(|(_, app)| app.page_alone)
     }
 
     /// Whether it reports to a server over TLS.

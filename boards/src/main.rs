@@ -203,7 +203,7 @@ fn test(image: &Image<'_>, tally: &mut Tally) -> Result<()> {
         Scenario::new(echo, image.board.sessions).run(tally);
     }
     if let Some(http) = guest.http() {
-        pages::run(http, image.http_connections(), tally);
+        pages::run(http, image.http_connections(), image.page_alone(), tally);
     }
     if let Some(meetings) = meetings {
         meetings.run(tally);

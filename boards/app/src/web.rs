@@ -60,14 +60,6 @@ impl<L: Shared> Web<L> {
         Self { host, room, sessions: AtomicU32::new(0), requests: AtomicU32::new(0) }
     }
 
-    /// Answers the requests of one connection.
-    ///
-    /// # Errors
-    /// What ended the session, if it did not end in order.
-    pub async fn serve<P: Platform>(&self, session: &mut Session<P, Http1>) -> Result<()> {
-        self.count(session, &self.routes(page)).await
-    }
-
     /// The demo's routes but for the page; what none of them matches is `rest`'s, for which there is [`page`].
     pub fn routes(
         &self,
@@ -141,6 +133,31 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
+}
+
+/// Answers the requests of one connection.
+///
+/// # Errors
+/// What ended the session, if it did not end in order.
+pub async fn serve<P: Platform, L: Shared>(demo: &Web<L>, session: &mut Session<P, Http1>) -> Result<()> {
+    demo.count(session, &demo.routes(page)).await
+}
+
+/// The same without what the page does not need: `/`, `/status`, `/ws` and `/chat` alone.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_chat<P: Platform, L: Shared>(
+    demo: &Web<L>,
+    session: &mut Session<P, Http1>,
+) -> Result<()> {
+    let app = routes! {
+        GET "/status" => async |request| demo.status(request).await,
+        GET "/ws" => websocket_echo,
+        GET "/chat" => async |request| chat(&demo.room, request).await,
+        _ => page,
+    };
+    demo.count(session, &app).await
 }
 
 /// The page, at `/`, and nothing else.

@@ -7,6 +7,7 @@
 mod application;
 
 use cortex_m_rt::entry;
+use netloom_demo::web::serve as pages;
 
 /// Clients that send frames, served at once; sockets, of which those beyond are where clients wait.
 const ECHO: (usize, usize) = (2, 3);

@@ -7,6 +7,7 @@
 mod application;
 
 use cortex_m_rt::entry;
+use netloom_demo::web::serve as pages;
 
 /// Clients served at once; sockets, of which those beyond are where clients wait.
 const WEB: (usize, usize) = (4, 9);
