@@ -360,7 +360,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     if let Some(cx) = &mut cx
                         && body.len() >= LARGE_BATCH
                         && self.transport.writes_vectored()
-                        && self.is_large(C::messages(message) > 1, before, body.len())
+                        && self.writes_at_once(C::messages(message) > 1, before, body.len())
                     {
                         return self.write_large(message, before, body, cx);
                     }
@@ -404,7 +404,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
     /// Whether a body is written at once: what was gathered before, if a queue could keep what the transport does not take,
     /// and a large one, but for the first of two, if as much again is at hand to be answered. Two writes would cost more
     /// than the copy, and wake the peer twice.
-    fn is_large(&mut self, is_batch: bool, before: usize, body: usize) -> bool {
+    fn writes_at_once(&mut self, is_batch: bool, before: usize, body: usize) -> bool {
         if is_batch || body < LARGE {
             return is_batch && self.tx.room().len() >= body;
         }
