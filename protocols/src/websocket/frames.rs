@@ -540,7 +540,7 @@ impl What {
 }
 
 impl Found {
-    /// From `start`, which a header is long at most, to `end`, which no queue is too short for.
+    /// From `start`, which is no further in than a header is long, to `end`, which has 32 bits as a queue's places do.
     #[inline]
     const fn new(what: What, start: usize, end: usize) -> Self {
         Self(end as u32 as u64 | (start as u8 as u64) << 32 | (what.0 as u64) << 40)
