@@ -69,11 +69,10 @@ impl Shared for Locked {
     type Seats = Growing;
 
     fn with<R>(&self, f: impl FnOnce(&mut Room<Box<[u8]>, Growing>) -> R) -> R {
-        // What a panic leaves is in order: a message is told of only when it is complete.
+        // What a panic leaves is in order: a message is told of only when it is complete, and by the next who comes here.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = room.published();
         let result = f(&mut room);
-        if room.published() != before {
+        if room.published() != self.published.load(Relaxed) {
             self.published.store(room.published(), Release);
         }
         result
@@ -214,6 +213,28 @@ mod tests {
         assert_eq!(told, Poll::Ready(Err(Lagged { missed: 6 })));
         slow.catch_up();
         assert_eq!(batches(&mut slow, 100), [(vec![6, 6, 7, 7, 8, 8, 9, 9], 4)]);
+    }
+
+    /// Its task panics when it is woken.
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("woken");
+        }
+    }
+
+    #[test]
+    fn who_panics_when_it_is_told_keeps_nobody_from_being_told() {
+        let hub = of(1024);
+        let (mut bad, mut good) = (hub.join(0).unwrap(), hub.join(0).unwrap());
+        let waker = std::sync::Arc::new(Panics).into();
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(bad.poll_ready(&mut cx).is_pending());
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| hub.publish(b"a")));
+        assert!(told.is_err());
+        assert!(good.poll_ready(&mut cx).is_ready());
+        assert_eq!(batches(&mut good, 9), [(b"a".to_vec(), 1)]);
     }
 
     #[test]

@@ -349,7 +349,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
             State::Torn => return Err(self.cut(Code::InvalidSession.into())),
             _ => return Err(self.state.reason().map_or(Code::ConnectionClosed.into(), Self::ended_error)),
         }
-        let before = self.tx.len();
+        let (before, is_batch) = (self.tx.len(), C::messages(message) > 1);
         if self.tx.make_room(1) == Room::Exhausted {
             return Ok(Some(Left::Exhausted(1)));
         }
@@ -360,7 +360,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                     if let Some(cx) = &mut cx
                         && body.len() >= LARGE_BATCH
                         && self.transport.writes_vectored()
-                        && self.writes_at_once(C::messages(message) > 1, before, body.len())
+                        && self.writes_at_once(is_batch, before, body.len())
                     {
                         return self.write_large(message, before, body, cx);
                     }
@@ -369,7 +369,7 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                         return Ok(None);
                     }
                     if before == 0 {
-                        if cx.is_some() && C::messages(message) == 1 {
+                        if cx.is_some() && !is_batch {
                             return self.tear(message, body);
                         }
                         let least = self.tx.len() + body.len();
