@@ -201,10 +201,14 @@ impl<C: Carrier> Socket<C> {
     /// order it does nothing. Cancel-safe: the next call goes on.
     ///
     /// # Errors
-    /// What ended the session, if it did not end in order; [`Code::MessageTooLarge`] for a longer reason.
+    /// What ended the session, if it did not end in order; [`Code::Unsupported`] for a code that is not for sending, as
+    /// 1006, and [`Code::MessageTooLarge`] for a longer reason.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<()> {
         match self.peer().close(code, reason).await {
-            Err(error) if error == Code::MessageTooLarge && error.fault() == Fault::Local => {
+            Err(error)
+                if matches!(error.code(), Code::MessageTooLarge | Code::Unsupported)
+                    && error.fault() == Fault::Local =>
+            {
                 return Err(error);
             }
             // What keeps it from being said is what the end is told by.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 
-use netloom_core::{CloseReason, Code, Duration, Error, Options, Session, Timeouts, Transport};
+use netloom_core::{CloseReason, Code, Duration, Error, Fault, Options, Session, Timeouts, Transport};
 use netloom_protocols::http1::{self, Http1, Request, Sent};
 use netloom_protocols::websocket;
 
@@ -588,6 +588,36 @@ pub(super) fn websocket_a_close_does_not_wait_for_what_cannot_be_answered(seed: 
         let mut heard = client.take_leave(left).await.said;
         assert_eq!(heard.pop(), Some(closed(1000)));
         assert!(heard.len() as u64 <= pings && heard.iter().all(|said| *said == Said::Pong(payload.clone())));
+    });
+    assert_eq!((ended.result, ended.reason), (Ok(()), Some(CloseReason::Local)));
+}
+
+/// A close that may not be said is refused at once, and the connection goes on.
+pub(super) fn websocket_a_close_that_cannot_be_said_is_refused_at_once(seed: u64) {
+    let world = World::new(seed);
+    let mut random = world.fork();
+    let (code, reason, error) = match world.below(4) {
+        0 => ([0, 1004, 1006, 1015, 2999, 5000][random.below(6) as usize], "", Code::Unsupported),
+        1 => (1000, "x", Code::MessageTooLarge),
+        2 => (1006, "x", Code::Unsupported),
+        _ => (4999, "x", Code::MessageTooLarge),
+    };
+    let reason = reason.repeat(124);
+    let app = async |request: Request<'_>| {
+        let (mut socket, sent) = websocket::accept(request).await?;
+        let refused = socket.close(code, &reason).await.expect_err("it cannot be said");
+        assert_eq!((refused.code(), refused.fault()), (error, Fault::Local));
+        let Some((message, mut peer)) = socket.receive().await? else { panic!("it ended") };
+        peer.send(message).await?;
+        socket.close(1000, "").await?;
+        Ok(sent)
+    };
+    let ended = run(&world, faults(&world), within(FITS), secs(9), app, async |mut client| {
+        client.shake(b"").await;
+        let said = Frame::masked(&mut random, 2, true, b"here").bytes();
+        let heard = client.exchange(&said, |heard| heard.end == End::Closed).await;
+        assert_eq!(heard.said, [Said::Binary(b"here".to_vec()), closed(1000)]);
+        client.take_leave(&close(&mut random, 1000)).await;
     });
     assert_eq!((ended.result, ended.reason), (Ok(()), Some(CloseReason::Local)));
 }
