@@ -360,7 +360,8 @@ impl<R: Role> Frames<R> {
     /// What there is of the present frame's payload, behind `start`.
     #[inline]
     fn piece(&mut self, input: &mut [u8], start: usize) -> Result<Step<Found>> {
-        let end = input.len().min(start + self.left as usize);
+        // A frame of a stream may be longer than a place is on 32 bits.
+        let end = input.len().min(start.saturating_add(self.left as usize));
         let payload = &mut input[start..end];
         if R::MASKED {
             mask(payload, self.key_or_max);

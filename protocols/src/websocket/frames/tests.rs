@@ -161,3 +161,19 @@ fn an_answered_ping_of_ours_is_known_and_only_once() {
     assert_eq!(server.next(&mut pong.clone()), Ok(Step::Alive(pong.len(), 77)));
     assert_eq!(heard(&mut server, &mut pong.clone()), Event::Pong(payload));
 }
+
+#[test]
+fn a_frame_longer_than_memory_is_told_piece_by_piece() {
+    let header = |len: u64| [&b"\x82\xff"[..], &len.to_be_bytes(), &[0; 4]].concat();
+    let mut server = server();
+    server.unbounded();
+    let mut input = [&header(u32::MAX.into())[..], b"begun"].concat();
+    let piece = Piece { kind: Kind::Binary, compressed: false, first: true, last: false, bytes: b"begun" };
+    assert_eq!(heard(&mut server, &mut input), Event::Piece(piece));
+    let piece = Piece { first: false, bytes: b"more", ..piece };
+    assert_eq!(heard(&mut server, &mut b"more".to_vec()), Event::Piece(piece));
+    let mut server = Frames::new(Server);
+    server.unbounded();
+    let too_large = Err(Error::new(Code::MessageTooLarge).on_wire(1009));
+    assert_eq!(server.next(&mut header(1 << 32)), too_large);
+}
