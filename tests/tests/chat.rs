@@ -6,13 +6,14 @@ use std::task::Poll;
 
 use netloom::hub::Locked;
 use netloom_core::hub::{Hub, Room, Seat, Shared};
-use netloom_core::{Code, Duration, Error, Options, Result, Session, Timeouts, Transport};
-use netloom_demo::chat::{HISTORY, chat};
+use netloom_core::{Code, Duration, Error, Options, Result, Session, Storage, Timeouts, Transport};
+use netloom_demo::chat::{HISTORY, chat, framed};
+use netloom_protocols::Framing;
 use netloom_protocols::http1::{self, Http1, Request};
 use netloom_protocols::websocket::{mask, publish};
 
 use netloom_lab::reference::answer;
-use netloom_lab::{Blocks, Faults, OnBlocks, Pipe, World, link};
+use netloom_lab::{Blocks, Faults, OnBlocks, Pipe, World, link, open};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -329,6 +330,40 @@ fn bursts<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
     blocks.assert_idle("at the end");
 }
 
+/// Who is to be told while all blocks are lent waits for one, and lets the others go on meanwhile.
+fn exhausted<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
+    let world = World::new(seed);
+    let (a, b) = link(&world, Faults::rough());
+    let (blocks, hub) = (Blocks::new(&[(256, 1)]), room(4096));
+    let (messages, freed) = (1 + world.below(9), world.up_to(secs(5)));
+    let texts: Vec<_> = (0..messages).map(|i| format!("{i}{}", ".".repeat(world.length(200)))).collect();
+    let mut lab = world.tasks();
+    lab.spawn("server", async {
+        let queues = (Blocks::plenty(256).storage(), blocks.storage());
+        let mut session: Session<OnBlocks, _> =
+            Session::open(a, Framing::new(), queues, world.clock(), Options::DEFAULT);
+        framed(&hub, &mut session).await.expect("in order");
+        session.close().await.expect("close");
+    });
+    lab.spawn("member", async {
+        let mut member = open::<512, _>(&world, b, Framing::new());
+        for text in &texts {
+            assert_eq!(member.receive().await.expect("receive").expect("it was said").0, text.as_bytes());
+        }
+        member.close().await.expect("close");
+    });
+    lab.spawn("others", async {
+        let mut other = blocks.storage();
+        assert!(other.hold(1));
+        world.sleep(millis(100)).await;
+        texts.iter().for_each(|text| publish(&hub, &**text).expect("it fits"));
+        world.sleep(freed).await;
+        other.release();
+    });
+    lab.run(secs(20)).assert_done();
+    blocks.assert_idle("at the end");
+}
+
 type Scenario<L> = fn(u64, fn(usize) -> Hub<L>);
 
 /// In both kinds of room: a board's and a desktop's.
@@ -347,6 +382,11 @@ fn what_one_says_reaches_all_in_one_order() {
 #[test]
 fn who_does_not_listen_is_closed_and_holds_up_nobody() {
     in_both_rooms(1000, deaf, deaf);
+}
+
+#[test]
+fn who_is_told_by_frames_waits_for_a_block_as_all_do() {
+    in_both_rooms(200, exhausted, exhausted);
 }
 
 #[test]

@@ -3,11 +3,11 @@
 //! Each message is encoded once, into the [hub](netloom_core::hub); nobody waits for another. Who does not keep up is
 //! closed with 1013.
 
-use core::task::Poll;
+use core::future::poll_fn;
 
 use embassy_futures::select::{Either, select};
 use netloom_core::hub::{Hub, Shared};
-use netloom_core::{Code, Error, Platform, Result, Session};
+use netloom_core::{Code, Error, Link, Platform, Result, Session};
 use netloom_protocols::Framing;
 use netloom_protocols::http1::{Request, Sent};
 use netloom_protocols::websocket::{self, Message};
@@ -53,14 +53,12 @@ pub async fn framed<P: Platform, L: Shared>(hub: &Hub<L>, session: &mut Session<
     loop {
         match select(member.ready(), session.receive()).await {
             Either::First(_) => {
-                let told = member.poll_each(|frame| match session.try_send(websocket::published(frame)) {
-                    Err(error) if error == Code::BufferFull => Poll::Pending,
-                    told => Poll::Ready(told),
+                let told = poll_fn(|cx| {
+                    member.poll_each(|frame| {
+                        Link::outlet(session).poll_send(&websocket::published(frame), &mut None, cx)
+                    })
                 });
-                match told {
-                    Poll::Ready(told) => told.map_err(Error::from).and_then(|told| told)?,
-                    Poll::Pending => session.flush().await?,
-                }
+                told.await.map_err(Error::from).and_then(|told| told)?;
             }
             Either::Second(said) => match said? {
                 Some((text, _)) if text.len() > MESSAGE_MAX => return Err(Code::MessageTooLarge.into()),
