@@ -22,6 +22,10 @@ const WINDOW_BITS: u8 = 15;
 /// The smallest window that engines have. Compressing, they look back 262 bytes less than it, so that this one does
 /// for a peer whose window has 256 bytes as well.
 const WINDOW_BITS_MIN: u8 = 9;
+/// Most last blocks of a message, and how many bytes of it allow for another: what each may look back to is copied, which
+/// takes as long as inflating so much.
+const LAST_BLOCKS_MAX: usize = 8;
+const LAST_BLOCK_EACH: usize = 256;
 /// First room for what is inflated.
 const ROOM: usize = 1024;
 /// More than what does not shrink grows by, with a tail (RFC 1951, 3.2.4: 5 bytes for each block).
@@ -53,8 +57,8 @@ const BUFFERS_MAX: usize = 16;
 /// ```
 ///
 /// A message is sent as it is if it is shorter than the threshold or would not become shorter. One that comes
-/// compressed may inflate to the session's `message_max` and no further: beyond that the session ends with 1009. What
-/// no compressor has made ends it with 1007.
+/// compressed may inflate to the session's `message_max` and no further: beyond that the session ends with 1009, and so it
+/// does with more last blocks than one in 256 bytes (and 8). What no compressor has made ends it with 1007.
 #[derive(Clone, Copy, Debug)]
 pub struct DeflateOptions {
     threshold: u32,
@@ -337,6 +341,7 @@ fn inflate_message(
 
 /// Inflates `input` behind `plain`, which becomes no longer than `max`.
 fn inflate(engine: &mut Decompress, mut input: &[u8], plain: &mut Vec<u8>, max: usize) -> Result<At> {
+    let mut last_blocks = LAST_BLOCKS_MAX + input.len() / LAST_BLOCK_EACH;
     loop {
         if plain.len() == plain.capacity() {
             let more = plain.len().max(ROOM).min(max.saturating_add(1) - plain.len());
@@ -346,10 +351,12 @@ fn inflate(engine: &mut Decompress, mut input: &[u8], plain: &mut Vec<u8>, max: 
         let status = engine.decompress_vec(input, plain, FlushDecompress::None).map_err(|_| malformed())?;
         let taken = (engine.total_in() - before) as usize;
         input = input.get(taken..).unwrap_or_default();
-        if plain.len() > max {
+        let is_end = status == Status::StreamEnd;
+        if plain.len() > max || (is_end && last_blocks == 0) {
             return Err(Error::new(Code::MessageTooLarge).on_wire(1009));
         }
-        if status == Status::StreamEnd {
+        if is_end {
+            last_blocks -= 1;
             // What follows a last block may look back over it as over any other.
             let seen = plain.get(plain.len().saturating_sub(WINDOW)..).unwrap_or_default();
             engine.reset(false);
@@ -686,6 +693,23 @@ mod tests {
         assert_eq!(inflating(false).inflate(&hex("f2 48 cd c9 c9 07 00"), 5), Ok(()));
         assert!(inflating(false).inflate(&hex("f2 48 cd c9 c9 07 00"), 4).is_err());
         assert_eq!(inflating(false).inflate(&[0], 0), Ok(()));
+    }
+
+    #[test]
+    fn last_blocks_without_end_are_a_bomb() {
+        // Behind each, what may be looked back to is handed over: up to 32 KiB, for two bytes.
+        let with =
+            |blocks: usize| [hex("f2 48 cd c9 c9 07 00 00 00 ff ff"), hex("03 00").repeat(blocks)].concat();
+        let mut many =
+            [hex("f3 48 cd c9 c9 07 00"), hex("00 fb 00 04 ff"), vec![b'.'; 251]].concat().repeat(1000);
+        many.push(0);
+        for takes_over in [false, true] {
+            let mut inflating = inflating(takes_over);
+            assert_eq!(inflated(&mut inflating, &with(LAST_BLOCKS_MAX)).as_deref(), Ok(&b"Hello"[..]));
+            assert_eq!(inflated(&mut inflating, &many).map(|plain| plain.len()), Ok(256_000));
+            let error = inflated(&mut inflating, &with(LAST_BLOCKS_MAX + 1)).unwrap_err();
+            assert_eq!((error.code(), error.wire()), (Code::MessageTooLarge, 1009));
+        }
     }
 
     #[test]
