@@ -322,7 +322,8 @@ impl<L: Shared> Hub<L> {
         Self(room)
     }
 
-    /// Tells all members, and those who join later as long as it is kept. Never waits.
+    /// Tells all members, and those who join later as long as it is kept. Never waits: a task with much to say lets others
+    /// run in between (`yield_now` of its runtime), or the ring is overwritten before members who keep up can read it.
     ///
     /// # Errors
     /// [`Code::MessageTooLarge`] if it does not fit the ring, or has 64 KiB.

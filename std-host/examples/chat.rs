@@ -12,7 +12,10 @@ async fn chat(hub: &hub::Hub, request: Request<'_>) -> Result<Sent> {
     loop {
         tokio::select! {
             said = socket.receive() => match said? {
-                Some((Message::Text(text), _)) => websocket::publish(hub, text)?,
+                Some((Message::Text(text), _)) => {
+                    websocket::publish(hub, text)?;
+                    tokio::task::yield_now().await; // all are told before more is heard: nobody floods the room
+                }
                 Some((Message::Binary(_), mut peer)) => peer.close(1003, "only text is said here").await?,
                 None => return Ok(sent),
             },

@@ -330,6 +330,38 @@ fn bursts<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
     blocks.assert_idle("at the end");
 }
 
+/// Who says much at once is not told faster than the others, who all keep up.
+fn flood<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
+    const FLOOD: usize = 1500;
+    let world = World::new(seed);
+    // As `netloom serve` has them.
+    let (blocks, hub) = (Blocks::plenty(68 * 1024 - 16), room(64 * 1024));
+    let listeners = 1 + world.below(4);
+    let mut lab = world.tasks();
+    for listener in 0..=listeners {
+        let (a, b) = link(&world, Faults { capacity: 1 << 20, ..Faults::none() });
+        let (hub, blocks, world) = (&hub, &blocks, &world);
+        lab.spawn(format!("server {listener}"), async move {
+            serve(world, a, hub, blocks).await.expect("in order");
+        });
+        lab.spawn(format!("member {listener}"), async move {
+            let mut member = Member::join(b).await;
+            if listener == 0 {
+                world.sleep(secs(1)).await;
+                let (key, mut said) = ([1, 2, 3, 4], [b'.'; 100]);
+                mask(&mut said, key);
+                let flood = [&[0x81, 0x80 | 100][..], &key, &said].concat().repeat(FLOOD);
+                member.talk(&flood, |_| true).await;
+                member.say(END).await;
+            }
+            member.hear(END).await;
+            assert_eq!((member.heard.len(), member.closed_with), (FLOOD + 1, None));
+            member.leave().await;
+        });
+    }
+    lab.run(secs(20)).assert_done();
+}
+
 /// Who is to be told while all blocks are lent waits for one, and lets the others go on meanwhile.
 fn exhausted<L: Shared>(seed: u64, room: fn(usize) -> Hub<L>) {
     let world = World::new(seed);
@@ -382,6 +414,11 @@ fn what_one_says_reaches_all_in_one_order() {
 #[test]
 fn who_does_not_listen_is_closed_and_holds_up_nobody() {
     in_both_rooms(1000, deaf, deaf);
+}
+
+#[test]
+fn who_says_much_at_once_drives_nobody_out() {
+    in_both_rooms(5, flood, flood);
 }
 
 #[test]
