@@ -170,7 +170,7 @@ impl<B: AsMut<[u8]>, S: Seats> Room<B, S> {
 
     /// Appends a message of at most `max` bytes, which `write` writes; the oldest ones make room.
     fn append(&mut self, max: usize, write: impl FnOnce(&mut Outbox<'_>) -> Result<()>) -> Result<()> {
-        let at = self.make_room(HEADER + max)?;
+        let at = self.make_room(max)?;
         let ring = self.ring.as_mut();
         let mut end = at + HEADER;
         let room = ring.get_mut(..end + max).unwrap_or_default();
@@ -186,12 +186,13 @@ impl<B: AsMut<[u8]>, S: Seats> Room<B, S> {
         Ok(())
     }
 
-    /// Where `need` bytes are free, in one piece.
-    fn make_room(&mut self, need: usize) -> Result<usize> {
-        let size = self.ring.as_mut().len();
-        if need > size || need - HEADER >= usize::from(WRAPPED) {
+    /// Where a message of `max` bytes and its header are free, in one piece.
+    fn make_room(&mut self, max: usize) -> Result<usize> {
+        let size = self.ring.as_mut().len().min(u32::MAX as usize); // places tell no more
+        if max >= usize::from(WRAPPED) || HEADER + max > size {
             return Err(Error::new(Code::MessageTooLarge).blame(Fault::Local));
         }
+        let need = HEADER + max;
         loop {
             let (oldest, next) = (self.oldest.at as usize, self.next.at as usize);
             if self.oldest.number == self.next.number {
@@ -502,6 +503,30 @@ mod tests {
         assert_eq!(heard(&mut member), [&[1; 5][..], &[2]]);
         hub.publish(&[3; 14]).unwrap();
         assert_eq!(heard(&mut member), [[3; 14]]);
+    }
+
+    #[test]
+    fn the_longest_message_that_may_be_asked_for_is_refused_as_any_that_does_not_fit() {
+        for max in [usize::MAX, usize::MAX - HEADER, usize::from(WRAPPED)] {
+            let refused = hub::<16>().publish_with(max, |out| out.put(b"a")).unwrap_err();
+            assert_eq!(refused.number(), -642, "{max}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn of_a_ring_longer_than_places_can_tell_the_rest_is_not_used() {
+        let ring = std::vec![0; u32::MAX as usize + 1000]; // of which next to nothing is touched
+        let mut room = Room::new(ring, [const { Seat::EMPTY }; 2]);
+        room.append(100, |out| out.put(&[1; 100])).unwrap();
+        room.next.at = u32::MAX - 8;
+        let hub = Hub::new(RefCell::new(room));
+        let mut member = hub.join(1).unwrap();
+        hub.publish(&[2; 20]).unwrap();
+        hub.publish(&[3; 20]).unwrap();
+        assert_eq!(member.read(|message| assert_eq!(message, [1; 100])), Err(Lagged { missed: 1 }));
+        member.catch_up();
+        assert_eq!(heard(&mut member), [[2; 20], [3; 20]]);
     }
 
     #[test]
