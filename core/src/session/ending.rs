@@ -93,14 +93,20 @@ impl<P: Platform, C: Codec> Sender<P, C> {
                         }
                         ended => ended,
                     },
-                    Poll::Pending => return self.poll_end_by(reason, cx),
+                    Poll::Pending => {
+                        if SHORT_WAYS {
+                            self.ahead_or_lingered = 0; // how much that may be is counted from the goodbye on
+                        }
+                        // A peer that writes before it reads would wait for us, and we for it.
+                        let _ = self.poll_linger(rx, cx);
+                        return self.poll_end_by(reason, cx);
+                    }
                 },
                 State::Goodbye(reason) => match self.poll_drain(cx) {
                     Poll::Ready(Ok(())) => State::Finishing(reason),
                     Poll::Ready(Err(_)) => self.state, // ended by the failure
                     Poll::Pending => {
-                        // A peer that writes before it reads would wait for us, and we for it.
-                        let _ = self.poll_linger(rx, cx);
+                        let _ = self.poll_linger(rx, cx); // as above
                         return self.poll_end_by(reason, cx);
                     }
                 },

@@ -184,7 +184,8 @@ table! {
         websocket_a_message_longer_than_its_queue_is_1009
         websocket_a_flood_of_pings_takes_no_memory
         websocket_a_close_does_not_wait_for_what_cannot_be_answered
-        websocket_a_close_that_cannot_be_said_is_refused_at_once;
+        websocket_a_close_that_cannot_be_said_is_refused_at_once
+        websocket_a_goodbye_without_room_reaches_a_peer_that_still_writes;
     lending: readers_wait_for_blocks_and_go_on
         a_message_waits_for_a_block_of_its_size
         a_reply_waits_for_a_block_of_its_size

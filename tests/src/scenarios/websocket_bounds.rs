@@ -621,3 +621,38 @@ pub(super) fn websocket_a_close_that_cannot_be_said_is_refused_at_once(seed: u64
     });
     assert_eq!((ended.result, ended.reason), (Ok(()), Some(CloseReason::Local)));
 }
+
+/// A goodbye that has to wait for room is said to a peer that reads nothing before it has said all.
+pub(super) fn websocket_a_goodbye_without_room_reaches_a_peer_that_still_writes(seed: u64) {
+    let world = World::new(seed);
+    let mut random = world.fork();
+    // Of a queue of 1,024 bytes less is left than a goodbye may take.
+    let answers = 1 + world.below(9) as usize;
+    let app = async |request: Request<'_>| {
+        let (mut socket, sent) = websocket::accept(request).await?;
+        let Some((message, mut peer)) = socket.receive().await? else { panic!("it ended") };
+        peer.flush().await?;
+        for _ in 0..answers {
+            peer.send(message).await?;
+        }
+        peer.fail(Error::new(Code::Rejected).on_wire(4321));
+        socket.receive().await.map(|_| sent)
+    };
+    let faults = Faults { capacity: 200 + world.length(300), ..faults(&world) };
+    let ended = run(&world, faults, within(FITS), secs(9), app, async |mut client| {
+        client.shake(b"").await;
+        let message = bytes(&mut random, 100);
+        let said = Frame::masked(&mut random, 2, true, &message).bytes().repeat(30);
+        let mut left = &said[..];
+        while !left.is_empty() {
+            match poll_fn(|cx| client.pipe.poll_write(cx, left)).await {
+                Ok(n @ 1..) => left = &left[n..],
+                other => panic!("{other:?}, and {} bytes were left", left.len()),
+            }
+        }
+        let mut heard = client.take_leave(b"").await.said;
+        assert_eq!(heard.pop(), Some(closed(4321)));
+        assert_eq!(heard, vec![Said::Binary(message); answers]);
+    });
+    assert_eq!(ended.error().wire(), 4321);
+}
