@@ -97,7 +97,7 @@ pub(crate) use request::Handshaking;
 pub use request::{BODY_GRACE, BODY_RATE_MIN, Head, Request, Watch, Whole};
 pub use router::Allow;
 #[doc(hidden)]
-pub use router::{is_below, is_literal, matches};
+pub use router::{is_below, is_literal, matches, mount};
 pub use scan::Scan;
 pub use serve::{answer, answer_at_hand, finish, finish_already, next, next_already, serve};
 pub use server::{Event, Found, Http1, Message, ResponseHead as Answer};

@@ -95,16 +95,56 @@ pub fn matches<const LITERAL: bool>(pattern: &str, path: &[u8]) -> bool {
 }
 
 /// Whether a pattern has no parameters.
+///
+/// # Panics
+/// While compiling, where no path or none that is meant would match.
 #[doc(hidden)]
 pub const fn is_literal(pattern: &str) -> bool {
-    let (pattern, mut n) = (pattern.as_bytes(), 0);
+    let pattern = pattern.as_bytes();
+    assert!(matches!(pattern, [b'/', ..] | b"*"), "a route's path begins with a slash: \"/users\"");
+    let (mut n, mut is_literal) = (0, true);
     while n < pattern.len() {
-        if pattern[n] == b'{' {
-            return false;
+        match pattern[n] {
+            b':' | b'*' if n > 0 && pattern[n - 1] == b'/' => {
+                panic!("a part of a route's path that varies is {{id}}, or {{*rest}}")
+            }
+            b'{' => {
+                let is_rest = n + 1 < pattern.len() && pattern[n + 1] == b'*';
+                let name = n + 1 + is_rest as usize;
+                n = name;
+                while n < pattern.len() && !matches!(pattern[n], b'}' | b'{' | b'/') {
+                    n += 1;
+                }
+                assert!(
+                    n > name && n < pattern.len() && pattern[n] == b'}',
+                    "a route's {{name}} has a name and ends"
+                );
+                assert!(n + 1 == pattern.len() || !is_rest, "a route's {{*rest}} is its end");
+                assert!(
+                    n + 1 == pattern.len() || pattern[n + 1] == b'/',
+                    "a route's {{name}} goes to the end of its segment"
+                );
+                is_literal = false;
+            }
+            _ => {}
         }
         n += 1;
     }
-    true
+    is_literal
+}
+
+/// The path that an application is mounted at.
+///
+/// # Panics
+/// While compiling, as [`is_literal`].
+#[doc(hidden)]
+pub const fn mount(path: &str) -> &str {
+    assert!(path.is_empty() || is_literal(path), "what is mounted has no {{name}} in its path");
+    assert!(
+        !matches!(path.as_bytes(), [.., b'/']),
+        "what is mounted is behind a path without a slash at its end: \"/files\""
+    );
+    path
 }
 
 fn matches_pattern(pattern: &str, mut path: &[u8]) -> bool {
@@ -171,7 +211,7 @@ fn segment(bytes: &[u8]) -> usize {
 ///
 /// `OPTIONS` is answered with the methods that a path has routes for; another method gets 405, an unknown path 404.
 /// A handler is an expression: a function, or an async closure. What it names of its surroundings is moved into the
-/// application.
+/// application. A path that cannot be meant, as `/users/:id`, does not compile.
 ///
 /// ```
 /// use netloom_core::Result;
@@ -230,8 +270,14 @@ macro_rules! __choose {
     ($path:ident $asked:ident $allow:ident ($($n:tt)*) () _ => $handler:expr $(,)?) => {
         if $allow.is_empty() { $($n)* } else { 0 }
     };
+    ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) _ => $($rest:tt)*) => {
+        compile_error!("_ answers what no route before it matches: it comes last, and outside of prefixes")
+    };
     ($path:ident $asked:ident $allow:ident ($($n:tt)*) ($($prefix:literal)*) MOUNT $pattern:literal => $handler:expr $(, $($rest:tt)*)?) => {
-        if $crate::http1::is_below(concat!($($prefix,)* $pattern), $path) {
+        if {
+            const AT: &str = $crate::http1::mount(concat!($($prefix,)* $pattern));
+            $crate::http1::is_below(AT, $path)
+        } {
             $($n)*
         } else {
             $crate::__choose! { $path $asked $allow ($($n)* + 1) ($($prefix)*) $($($rest)*)? }
@@ -319,6 +365,12 @@ macro_rules! __method {
     (TRACE) => {
         $crate::http1::Method::Trace
     };
+    ($other:ident) => {
+        compile_error!(concat!(
+            "a route begins with GET, POST or another method of HTTP in capitals, ANY, MOUNT or _, not ",
+            stringify!($other)
+        ))
+    };
 }
 
 #[cfg(test)]
@@ -346,6 +398,38 @@ mod tests {
         ] {
             assert_eq!(matches::<false>(pattern, path.as_bytes()), is, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn a_route_that_no_path_could_match_is_refused() {
+        for pattern in [
+            "",
+            "users",
+            "/users/:id",
+            "/files/*path",
+            "/{id",
+            "/{}",
+            "/{*}",
+            "/{a/b}",
+            "/{id}.json",
+            "/{*rest}/a",
+        ] {
+            assert!(std::panic::catch_unwind(|| is_literal(pattern)).is_err(), "{pattern}");
+        }
+        for path in ["admin", "/admin/", "/", "/{id}"] {
+            assert!(std::panic::catch_unwind(|| mount(path).len()).is_err(), "{path}");
+        }
+        for (pattern, is) in [
+            ("/", true),
+            ("*", true),
+            ("/a:b*", true),
+            ("/a/{x}/c", false),
+            ("/a-{x}", false),
+            ("/{*rest}", false),
+        ] {
+            assert_eq!(is_literal(pattern), is, "{pattern}");
+        }
+        assert_eq!((mount("/admin"), mount("")), ("/admin", ""));
     }
 
     #[test]
