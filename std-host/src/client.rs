@@ -328,6 +328,11 @@ impl ConnectError {
     pub fn address(&self) -> &str {
         &self.address
     }
+
+    /// What kept it, for errors that say the rest themselves.
+    pub(crate) fn into_source(self) -> io::Error {
+        self.source
+    }
 }
 
 impl fmt::Display for ConnectError {

@@ -362,6 +362,7 @@ async fn what_cannot_be_connected_to_is_told_apart_and_named() {
         let error = refused(&Connector::new(), &url).await;
         assert_eq!(error.error(), code, "{error}");
         assert!(error.to_string().contains(named), "{error}");
+        assert_eq!(error.to_string().matches(code.name()).count(), 1, "{error}");
         assert_eq!(error.status(), None);
     }
     for (connector, named) in [

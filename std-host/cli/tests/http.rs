@@ -309,7 +309,7 @@ mod request {
         let url = format!("{}/", url.replace("tcp://", "http://"));
         for command in ["connect", "bench"] {
             let line = one_line(&run(&[command, &url], ""), 3);
-            assert!(line.contains("connection_refused (-601)"), "{line}");
+            assert_eq!(line.matches("connection_refused (-601)").count(), 1, "{line}");
             assert!(line.contains("is a server listening there?"), "{line}");
         }
     }

@@ -547,7 +547,10 @@ impl Shared {
         }
         match connector.connect((origin.host.as_str(), origin.port), Http1Client::new()).await {
             Ok(session) => Ok(Box::new(session)),
-            Err(error) => Err(ClientError::new(error.error(), url, "no connection").with_source(error)),
+            Err(error) => {
+                let unconnected = format!("no connection to {}", error.address());
+                Err(ClientError::new(error.error(), url, unconnected).with_source(error.into_source()))
+            }
         }
     }
 }

@@ -260,9 +260,10 @@ impl Connector {
         };
         let connector = if origin.is_secure { self.secured(url)? } else { self.connector.clone() };
         let connecting = connector.connect((origin.host.as_str(), origin.port), Http1Client::new());
-        connecting
-            .await
-            .map_err(|error| ConnectError::new(error.error(), url, "no connection").with_source(error))
+        connecting.await.map_err(|error| {
+            let unconnected = format!("no connection to {}", error.address());
+            ConnectError::new(error.error(), url, unconnected).with_source(error.into_source())
+        })
     }
 
     #[cfg(not(feature = "tls"))]
