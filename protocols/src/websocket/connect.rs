@@ -26,7 +26,7 @@ pub type ClientSocket<P, K> = Socket<Session<P, Frames<Client<K>>>>;
 ///     keys: impl FnMut() -> [u8; 4],
 /// ) -> Result<bool> {
 ///     let mut socket = Connect::new("example.com", "/heating").connect(session, random, keys).await?;
-///     socket.peer().send("21.5").await?;
+///     socket.send("21.5").await?;
 ///     let wanted = socket.receive().await?;
 ///     Ok(matches!(wanted, Some((Message::Text("on"), _))))
 /// }

@@ -25,7 +25,7 @@ pub type WebSocket<'a> = Socket<Upgraded<'a>>;
 /// | to | call |
 /// |---|---|
 /// | wait for a message | [`receive`](Self::receive) |
-/// | speak | the [`Peer`] that `receive` lends, or [`peer`](Self::peer) |
+/// | speak | the [`Peer`] that `receive` lends, or [`send`](Self::send), [`peer`](Self::peer) |
 /// | take messages of any length as they come | [`fragments`](Self::fragments) |
 ///
 /// Pings are answered while `receive` waits, and sent in silence
@@ -171,6 +171,14 @@ impl<C: Carrier> Socket<C> {
             };
             Ok(Some((message, Peer { speaker, deflate })))
         }
+    }
+
+    /// [`Peer::send`], outside a message.
+    ///
+    /// # Errors
+    /// As for [`Peer::send`].
+    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        self.peer().send(message).await
     }
 
     /// The same connection, whose messages are taken piece by piece, of any length: before the first is received, or

@@ -28,7 +28,7 @@ use crate::tls::TlsClient;
 /// use netloom::websocket::{self, Message};
 ///
 /// let mut socket = websocket::connect("ws://example.com/chat").await?;
-/// socket.peer().send("hello").await?;
+/// socket.send("hello").await?;
 /// while let Some((message, mut peer)) = socket.receive().await? {
 ///     if let Message::Text(text) = message {
 ///         println!("{text}");

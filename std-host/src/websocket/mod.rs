@@ -19,7 +19,7 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let mut socket = websocket::connect(&url).await?;
-//! socket.peer().send("hello").await?;
+//! socket.send("hello").await?;
 //! let (message, _) = socket.receive().await?.expect("an answer");
 //! assert_eq!(message, Message::Text("hello"));
 //! socket.close(websocket::close::NORMAL, "").await?;
