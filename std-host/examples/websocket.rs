@@ -17,7 +17,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     let mut socket = websocket::connect(&format!("ws://{}/echo", server.addresses()[0])).await?;
     for name in ["Ada", "Grace"] {
-        socket.peer().send(&*format!("hello {name}")).await?;
+        socket.send(&format!("hello {name}")).await?;
         if let Some((Message::Text(text), _)) = socket.receive().await? {
             println!("{text}");
         }

@@ -1,6 +1,7 @@
 //! A WebSocket as applications see it: whole messages, pings answered.
 
 use core::future::{Future, poll_fn};
+use core::ops::Deref;
 use core::pin::pin;
 use core::task::{Context, Poll, ready};
 
@@ -53,7 +54,15 @@ enum Kept {
     Lent,
 }
 
-/// A message.
+/// A message, which text and bytes become by themselves where they are sent.
+///
+/// ```
+/// use netloom_protocols::websocket::Message;
+///
+/// assert_eq!(Message::from("hello"), Message::Text("hello"));
+/// assert_eq!(Message::from(&format!("{} °C", 21)), Message::Text("21 °C"));
+/// assert_eq!(Message::from(&vec![21]), Message::Binary(&[21]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Text.
@@ -89,6 +98,31 @@ impl<'a> From<&'a str> for Message<'a> {
 impl<'a> From<&'a [u8]> for Message<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Binary(bytes)
+    }
+}
+
+/// What owns text or bytes: `&String`, `&Vec<u8>`. (An array is sent as a slice: `&bytes[..]`.)
+impl<'a, T: Deref<Target: Payload>> From<&'a T> for Message<'a> {
+    fn from(owner: &'a T) -> Self {
+        owner.message()
+    }
+}
+
+/// `str` and `[u8]`.
+pub trait Payload {
+    /// A message of it.
+    fn message(&self) -> Message<'_>;
+}
+
+impl Payload for str {
+    fn message(&self) -> Message<'_> {
+        Message::Text(self)
+    }
+}
+
+impl Payload for [u8] {
+    fn message(&self) -> Message<'_> {
+        Message::Binary(self)
     }
 }
 
