@@ -228,7 +228,8 @@ impl<C: Carrier> Socket<C> {
         Peer { speaker, deflate }
     }
 
-    /// What the peer has closed with; 1005 if it gave no code (RFC 6455, 7.1.5). `None` while it has not.
+    /// What the peer has closed with; 1005 if it gave no code (RFC 6455, 7.1.5). `None` while it has not; behind the end, if it
+    /// ended the connection without a Close (1006 in other interfaces), or if it was not the peer that ended it.
     pub fn closed_with(&mut self) -> Option<u16> {
         self.carrier.parts().speaker.closed_with()
     }
