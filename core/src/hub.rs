@@ -349,6 +349,11 @@ impl<L: Shared> Hub<L> {
             Some(Member { hub: self, seat, place: room.place(history) })
         })
     }
+
+    /// How many members there are now.
+    pub fn members(&self) -> usize {
+        self.0.with(|room| room.seats.seats().iter().filter(|seat| seat.taken).count())
+    }
 }
 
 /// Who is told what is published. Leaves when dropped.
@@ -487,8 +492,9 @@ mod tests {
     fn seats_are_limited_and_given_back() {
         let hub = hub::<16>();
         let (first, _second) = (hub.join(0).unwrap(), hub.join(0).unwrap());
-        assert!(hub.join(0).is_none());
+        assert!(hub.join(0).is_none() && hub.members() == 2);
         drop(first);
+        assert_eq!(hub.members(), 1);
         assert!(hub.join(0).is_some());
     }
 
