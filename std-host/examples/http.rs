@@ -1,10 +1,11 @@
 //! An HTTP server. Try: curl http://127.0.0.1:8080/hello/you
-use netloom::http::{Request, Sent};
+use netloom::http::{Escaped, Request, Sent};
 use netloom::{Result, Server, routes};
 
 async fn hello(request: Request<'_>) -> Result<Sent> {
     let (head, reply) = request.split();
-    reply.format(format_args!("Hello, {}!\n", head.param_text("name").unwrap_or_default())).await
+    let name = Escaped::new(head.param_text("name").unwrap_or_default());
+    reply.format(format_args!("Hello, {name}!\n")).await
 }
 
 async fn echo(request: Request<'_>) -> Result<Sent> {

@@ -15,10 +15,30 @@ use super::status;
 use super::to_fields::{ToFields, With};
 
 impl<'a> Head<'a> {
-    /// The query as a value. Text that is borrowed must have no escapes: it lies in the receive queue as it was sent.
+    /// The query as a value, [read](form) like a form: `?name=Z%C3%BCrich&page=2`.
+    ///
+    /// Text is decoded into what owns it, as a `String`. A `&str` borrows from the receive queue, where the query lies as it was
+    /// sent: for what never has escapes.
+    ///
+    /// ```
+    /// use netloom_core::Result;
+    /// use netloom_protocols::http1::{Request, Sent};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Search {
+    ///     name: String,
+    ///     page: Option<u32>,
+    /// }
+    ///
+    /// async fn search(request: Request<'_>) -> Result<Sent> {
+    ///     let (head, reply) = request.split();
+    ///     let Search { name, page } = head.query()?;
+    ///     reply.format(format_args!("{name}, page {}", page.unwrap_or(1))).await
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// 400 if it is not such a query.
+    /// 400 if it is not such a query, 413 for a string with escapes above 256 bytes, and 500 if what is to be a `&str` has escapes.
     pub fn query<T: Deserialize<'a>>(&self) -> Result<T> {
         form::from_str(self.query_text())
     }

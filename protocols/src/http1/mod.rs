@@ -9,11 +9,11 @@
 //!
 //! ```
 //! use netloom_core::Result;
-//! use netloom_protocols::http1::{Request, Sent};
+//! use netloom_protocols::http1::{Escaped, Request, Sent};
 //!
 //! async fn greet(request: Request<'_>) -> Result<Sent> {
 //!     let (head, reply) = request.split();
-//!     let name = head.param_text("name").unwrap_or("nobody");
+//!     let name = Escaped::new(head.param_text("name").unwrap_or("nobody"));
 //!     reply.format(format_args!("Hello, {name}!")).await
 //! }
 //! ```

@@ -544,15 +544,15 @@ impl<'a> Head<'a> {
         core::str::from_utf8(self.fields().get(name)?).ok()
     }
 
-    /// The part of the path named `{name}` or `{*name}` in the route's pattern, as it was sent.
+    /// The part of the path named `{name}` or `{*name}` in the route's pattern, as it was sent: [`Escaped`](super::Escaped) decodes it.
     pub fn param_text(&self, name: &str) -> Option<&'a str> {
         super::router::param(self.pattern, self.route(), name)
     }
 
-    /// The part of the path named `{name}` in the route's pattern, parsed.
+    /// The part of the path named `{name}` in the route's pattern, decoded and parsed: a number, a `String`.
     ///
     /// # Errors
-    /// 404 if it cannot be parsed: there is no such thing.
+    /// 404 if it cannot be parsed, or has escapes and more than 64 bytes: there is no such thing.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
         let found = self.param_text(name).and_then(|text| super::Escaped::new(text).parse().ok());
         found.ok_or(status::error(404))
