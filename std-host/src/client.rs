@@ -53,6 +53,7 @@ pub async fn connect<C: Codec>(address: impl ToAddress, codec: C) -> Result<Clie
 /// | [`attempt_delay`](Self::attempt_delay) | 250 ms |
 /// | [`message_max`](Self::message_max) | 1 MiB |
 /// | [`timeouts`](Self::timeouts) | [`Timeouts::DEFAULT`] |
+/// | `tls`, `quic`, with the features of these names | plain TCP |
 #[derive(Clone, Debug)]
 pub struct Connector {
     #[cfg(feature = "tls")]

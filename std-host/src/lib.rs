@@ -33,10 +33,20 @@
 //! | serve pages, or an API | [`Builder::http`] with [`routes!`], and the module [`http`] |
 //! | ask a web server | [`http::Client`] |
 //! | speak WebSocket | [`websocket::accept`] in a handler, [`websocket::connect`] |
+//! | tell many the same | [`hub`] |
 //! | connect | [`connect`], [`Connector`] |
 //! | secure all that | `Builder::tls`, `Connector::tls`: the module `tls`, a feature |
+//! | have it over QUIC | `Builder::quic`, `Connector::quic`: the module `quic`, a feature |
+//! | stop | [`Server::shutdown`], [`Stopper`] |
 //! | write an application for boards too | a generic `async fn` over [`Session`], as in netloom-core |
 //! | write a protocol | [`Codec`] |
+//!
+//! | feature | what |
+//! |---|---|
+//! | `compression` (default) | content codings, of the client's responses and the server's; compressed WebSocket messages |
+//! | `tls`, `quic` | those modules |
+//! | `mozilla-roots`, `self-signed` | Mozilla's authorities beside the system's; certificates made on the spot, for development |
+//! | `tower` | any `tower::Service` as an application: an axum `Router` |
 //!
 //! How it is made: each worker is one thread with its own single-threaded tokio runtime, its own listener
 //! (`SO_REUSEPORT`) and its own pool of buffers. Sessions never leave their worker, so applications need

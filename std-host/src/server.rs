@@ -398,6 +398,23 @@ impl Drop for Server {
 }
 
 /// Stops a server, from anywhere.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// # use netloom::{Framing, Result, Server, ServerSession};
+/// # async fn echo(_: &mut ServerSession<Framing>) -> Result<()> { Ok(()) }
+///
+/// # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder().tcp("127.0.0.1:7000").start(Framing::new, echo)?;
+/// let stopper = server.stopper();
+/// std::thread::spawn(move || {
+///     let _ = std::io::stdin().read_line(&mut String::new()); // or a signal: tokio::signal::ctrl_c
+///     stopper.stop(Duration::from_secs(10));
+/// });
+/// let ended = server.wait();
+/// println!("{} sessions came to their end, {} were cut", ended.drained, ended.aborted);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stopper {
     phase: Arc<watch::Sender<Phase>>,
