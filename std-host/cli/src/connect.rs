@@ -49,9 +49,9 @@ http: one request; the body of its response is printed, whatever its status (but
 
 Examples:
   netloom connect tcp://127.0.0.1:7000                        type lines; Ctrl-D ends
-  printf 'a\nb\n' | netloom connect tcp://127.0.0.1:7000      prints a and b
-  printf 'HELP\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
-  printf 'a\nb\n' | netloom connect ws://127.0.0.1:8080/ws    prints a and b
+  printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000      prints a and b
+  printf 'HELP\\n' | netloom connect tcp://[::1]:25 --lines --until-quiet
+  printf 'a\\nb\\n' | netloom connect ws://127.0.0.1:8080/ws    prints a and b
   netloom connect tls://127.0.0.1:7443 --pin sha256//...      the server that has that key
   netloom connect quic://127.0.0.1:7443 --insecure            whoever it is, by QUIC
   netloom connect http://127.0.0.1:8080/status                prints the body

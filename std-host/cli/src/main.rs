@@ -34,11 +34,11 @@ use tracing::level_filters::LevelFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  netloom serve                                                 echo on 127.0.0.1:7000, http on :8080
-  netloom serve --files .                                       this folder at http://127.0.0.1:8080/
-  netloom connect http://127.0.0.1:8080/status                  prints what is there
-  printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000        prints a and b
-  netloom bench tcp://127.0.0.1:7000 --connections 100          how fast is it?";
+  netloom serve                                            on ports 7000 and 8080
+  netloom serve --files .                                  this folder by HTTP
+  netloom connect http://127.0.0.1:8080/status             prints what is there
+  printf 'a\\nb\\n' | netloom connect tcp://127.0.0.1:7000   prints a and b
+  netloom bench tcp://127.0.0.1:7000 --connections 100     how fast is it?";
 
 /// A network stack: serve with it, talk to a server, measure one, look into a packet.
 #[derive(Parser)]
@@ -85,5 +85,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn examples_in_the_help_are_a_line_each() {
+        let cli = super::Cli::command();
+        for command in [&cli].into_iter().chain(cli.get_subcommands()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.split_once("Examples:\n").map(|(_, rest)| rest).unwrap_or_default();
+            let examples: Vec<_> = examples.lines().take_while(|line| !line.is_empty()).collect();
+            assert!(!examples.is_empty(), "{command}");
+            for line in examples {
+                assert!(line.starts_with("  ") && line.len() <= 100, "{line}");
+            }
+        }
     }
 }
