@@ -231,6 +231,11 @@ where
                 io::ErrorKind::BrokenPipe => Ok(()),
                 _ => Err(Failure::new(format!("cannot write: {error}"))),
             },
+            (Over::Failed(error), _) if error == Code::MessageTooLarge => Err(Failure::of(
+                error.code(),
+                self.address,
+                "a message is larger than --max-message, or the server does not speak this there",
+            )),
             (Over::Failed(error), _) => Err(Failure::session(error, self.address)),
             (Over::ByPeer, _) => self.ended_by_peer().await,
             (Over::Answered, _) => {

@@ -67,7 +67,11 @@ impl Failure {
             [Code::ConnectionRefused, Code::ConnectionTimeout, Code::NameNotResolved, Code::ConnectionFailed];
         let is_unreached = unreached.contains(&code) || (-698..=-687).contains(&code.number());
         let exit = if is_unreached { Exit::CannotConnect } else { Exit::Failed };
-        Self { exit, line: format!("{error}{}", way_out(code)) }
+        let way_out = match code {
+            Code::ProtocolViolation => "; does the server speak HTTP/1.1 there?",
+            code => way_out(code),
+        };
+        Self { exit, line: format!("{error}{way_out}") }
     }
 
     /// No WebSocket could be connected.

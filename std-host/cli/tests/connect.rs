@@ -115,7 +115,10 @@ fn a_message_longer_than_our_own_limit_is_reported_both_ways() {
     assert!(line.contains("message_too_large (-642): line 2 of the input"), "{line}");
     let url = server(|mut stream| stream.write_all(b"\0\0\0\x0512345"));
     let line = one_line(&run(&["connect", &url, "--max-message", "4"], "x\n"), 1);
-    assert!(line.contains("message_too_large (-642): 127.0.0.1:"), "{line}");
+    assert!(
+        line.contains("message_too_large (-642): 127.0.0.1:") && line.contains("--max-message"),
+        "{line}"
+    );
 }
 
 #[test]

@@ -293,7 +293,7 @@ mod request {
         assert!(one_line(&connect(&[&closes]), 1).contains(&closes));
         let rubbish = http(|mut stream, _| stream.write_all(b"220 mail.example ESMTP\r\n\r\n"));
         let line = one_line(&connect(&[&rubbish]), 1);
-        assert!(line.contains("protocol_violation"), "{line}");
+        assert!(line.contains("protocol_violation") && line.contains("speak HTTP/1.1 there?"), "{line}");
     }
 
     #[test]
