@@ -122,7 +122,7 @@ impl Discard {
     /// One line for a person.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Truncated => "the packet ends before its end",
+            Self::Truncated => "the packet is cut short",
             Self::ConnectionIdTooLong => "a connection ID is longer than 20 bytes",
             Self::UnknownVersion => "the version is not known",
             Self::TooShort => "the packet is too short to be protected",

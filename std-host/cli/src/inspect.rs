@@ -104,7 +104,8 @@ fn print(packets: &[Item], as_json: bool) -> io::Result<()> {
 fn inspect(datagram: &[u8], original_id: Option<&[u8]>, id_len: usize) -> (Vec<Item>, Option<String>) {
     let (mut items, mut fault) = (Vec::new(), None);
     if datagram.is_empty() {
-        fault = Some("there is no datagram".to_owned());
+        fault =
+            Some("there is no datagram: give it in hexadecimal, as @FILE, or on standard input".to_owned());
     }
     let mut at = 0;
     for read in Packets::new(datagram, id_len) {

@@ -73,7 +73,7 @@ fn packets_side_by_side_and_what_cannot_be_opened_are_told() {
 #[test]
 fn what_is_wrong_is_one_line_and_a_failure() {
     for (datagram, wrong) in [
-        ("c0000000", "at byte 0: the packet ends before its end"),
+        ("c0000000", "at byte 0: the packet is cut short"),
         ("c0000000020000", "at byte 0: the version is not known"),
     ] {
         let line = one_line(&run(&["inspect", datagram], ""), 1);
