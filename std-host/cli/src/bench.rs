@@ -79,16 +79,16 @@ pub(crate) struct Args {
     /// quic://HOST:PORT[/APPLICATION]
     url: Url,
     /// Connections at the same time.
-    #[arg(short, long, value_name = "N", default_value = "50")]
+    #[arg(short, long, value_name = "N", default_value = "50", value_parser = units::count)]
     connections: NonZeroUsize,
     /// Streams on each connection of quic.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = units::count)]
     streams: NonZeroUsize,
     /// Send datagrams instead of messages, over quic.
     #[arg(long, conflicts_with = "streams")]
     datagrams: bool,
     /// Unanswered messages or requests on each connection [default: 16, or 1 with http]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::count)]
     in_flight: Option<NonZeroUsize>,
     /// Length of a message of tcp or ws [default: 64]
     #[arg(short, long, value_name = "BYTES", value_parser = units::bytes)]
@@ -103,7 +103,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", conflicts_with_all = ["duration", "warmup"])]
     messages: Option<u64>,
     /// Threads of the load [default: half of the processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::count)]
     threads: Option<NonZeroUsize>,
     /// How long connecting may take.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = units::seconds)]

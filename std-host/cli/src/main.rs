@@ -8,7 +8,7 @@
 //! | `inspect.rs` | what is in a datagram of QUIC |
 //! | `url.rs` | where a server is |
 //! | `request.rs` | what is asked there over HTTP |
-//! | `units.rs` | seconds and bytes on the command line |
+//! | `units.rs` | seconds, bytes and counts on the command line |
 //! | `wire.rs` | sending without waiting, whatever the size |
 //! | `files.rs` | how many connections the system allows |
 //! | `exit.rs` | every way the program can end |

@@ -88,7 +88,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "no_http")]
     files: Option<PathBuf>,
     /// Threads, each with its own sessions [default: one per processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::count)]
     workers: Option<NonZeroUsize>,
     /// Most sessions of a service at a time [default: 65536]
     #[arg(long, value_name = "N")]
