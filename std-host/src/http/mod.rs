@@ -1,5 +1,16 @@
 //! HTTP/1.1 on desktops: what boards have too, and middleware.
 //!
+//! | to | use |
+//! |---|---|
+//! | route | [`routes!`](crate::routes), started by [`Builder::http`](crate::Builder::http) |
+//! | share state | what a route's closure names of its surroundings: an `Arc` |
+//! | read the path, the query, a cookie | [`Head::param`], [`Head::query`], [`Head::cookie`] |
+//! | read a body | [`Request::json`], [`Request::form`], [`Request::multipart`], [`Request::body`], [`Request::receive`] |
+//! | answer | [`Reply`] |
+//! | fail | [`status::error`]; [`internal`] for errors that are not the client's business |
+//! | serve files | [`Files`], or [`Asset`] for what is part of the program |
+//! | ask a server | [`Client`] |
+//!
 //! A layer is a function that takes an application and returns one, and so are all of these. Layers share a few
 //! habits: an error of the inner application is answered by the layer if it has fields to add to it; what they return
 //! is `Clone` and, if the inner application is, `Send`, so each worker of a server has its own.
