@@ -114,8 +114,8 @@ struct Service {
     does: &'static str,
     /// Choose its ports: without TLS, with it, over QUIC.
     options: [&'static str; 3],
-    /// One line for a shell.
-    example: fn(&Url) -> String,
+    /// A line for a shell, but for the URL.
+    example: &'static str,
 }
 
 const FRAMED_ECHO: Service = Service {
@@ -123,20 +123,15 @@ const FRAMED_ECHO: Service = Service {
     application: "echo",
     does: "sends every message back",
     options: ["--tcp", "--tls", "--quic"],
-    example: |url| format!("echo hello | netloom connect {url}{}", trusting(url)),
+    example: "echo hello | netloom connect",
 };
-
-/// What a client has to be told of a server that secures its connections.
-fn trusting(url: &Url) -> &'static str {
-    if url.is_secure() { " --pin ..." } else { "" }
-}
 
 const DEMO: Service = Service {
     scheme: Scheme::Http,
     application: "demo",
     does: "a page, JSON, events, echo, /ws, /chat",
     options: ["--http", "--https", ""],
-    example: |url| format!("netloom connect {url}{}", trusting(url)),
+    example: "netloom connect",
 };
 
 const FILES: Service = Service { application: "files", does: "a folder's files, and the demo", ..DEMO };
@@ -167,7 +162,7 @@ struct Endpoint {
     #[serde(skip)]
     does: &'static str,
     #[serde(skip)]
-    example: String,
+    example: &'static str,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -349,7 +344,7 @@ impl Running {
                 url: url.to_string(),
                 application: service.application,
                 does: service.does,
-                example: (service.example)(&url),
+                example: service.example,
             }
         })
     }
@@ -368,7 +363,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 fn announce(args: &Args, running: &[Running], secured: Option<&Secured>) -> io::Result<()> {
     let pin = secured.and_then(|secured| secured.pin.as_ref()).map(pin_in_words);
-    let endpoints = running.iter().flat_map(Running::endpoints).collect();
+    let endpoints: Vec<Endpoint> = running.iter().flat_map(Running::endpoints).collect();
     let mut out = io::stdout().lock();
     match args.json {
         true => {
@@ -378,8 +373,11 @@ fn announce(args: &Args, running: &[Running], secured: Option<&Secured>) -> io::
         }
         false => {
             writeln!(out, "{}", table(&endpoints))?;
-            if let Some(pin) = pin {
-                writeln!(out, "certificate made for the moment; clients know it by --pin {pin}")?;
+            for (n, line) in examples(&endpoints, pin.as_deref()).iter().enumerate() {
+                writeln!(out, "{}{line}", if n == 0 { "try: " } else { "     " })?;
+            }
+            if pin.is_some() {
+                writeln!(out, "The certificate was made for the moment: clients know it by that pin.")?;
             }
             writeln!(out, "{} workers, process {}; Ctrl-C ends", workers(args), std::process::id())?;
         }
@@ -389,12 +387,23 @@ fn announce(args: &Args, running: &[Running], secured: Option<&Secured>) -> io::
 
 fn table(endpoints: &[Endpoint]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_header(["protocol", "URL", "what it does", "try it"]);
+    table.load_style(UTF8_FULL_CONDENSED).set_header(["URL", "what it does"]);
     for row in endpoints {
         let does = format!("{}: {}", row.application, row.does);
-        table.add_row([row.protocol, &row.url, &does, &row.example]);
+        table.add_row([&row.url, &does]);
     }
     table
+}
+
+/// Lines for a shell: one for each application, and one with TLS for what is trusted only if it is told.
+fn examples(endpoints: &[Endpoint], pin: Option<&str>) -> Vec<String> {
+    let first = |protocol: &str| endpoints.iter().find(|endpoint| endpoint.protocol == protocol);
+    let plain = ["tcp", "http"].into_iter().filter_map(first);
+    let mut lines: Vec<_> = plain.map(|endpoint| format!("{} {}", endpoint.example, endpoint.url)).collect();
+    if let (Some(pin), Some(endpoint)) = (pin, first("https").or_else(|| first("tls"))) {
+        lines.push(format!("{} {} --pin {pin}", endpoint.example, endpoint.url));
+    }
+    lines
 }
 
 /// Lets sessions finish for `grace`, or until the next signal.

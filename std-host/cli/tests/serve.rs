@@ -21,23 +21,29 @@ fn the_one_line_of_json_tells_where_to_connect_and_a_pipe_gets_its_answers() {
 }
 
 #[test]
-fn each_address_is_a_row_of_the_table_with_a_line_to_try() {
+fn each_address_is_a_row_and_the_lines_to_try_work_as_they_are() {
     let mut command =
-        netloom(&["serve", "--no-http", "--tcp", "0", "--bind", "127.0.0.1", "--bind", "0.0.0.0"]);
+        netloom(&["serve", "--tcp", "0", "--http", "0", "--bind", "127.0.0.1", "--bind", "0.0.0.0"]);
     let mut child = command.spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let (mut table, mut line) = (String::new(), String::new());
-    while !line.contains("Ctrl-C") {
-        line.clear();
-        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "{table}");
-        table += &line;
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.contains("Ctrl-C")) {
+        let mut line = String::new();
+        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "{lines:?}");
+        lines.push(line);
     }
-    let urls: Vec<_> = table.split_whitespace().filter(|word| word.starts_with("tcp://")).collect();
-    assert_eq!(urls.len(), 4, "{table}");
-    for pair in urls.chunks(2) {
-        assert_eq!(pair[0], pair[1]);
-        let output = run(&["connect", pair[1]], "hello\n");
-        assert_eq!(output.stdout, b"hello\n");
+    let rows = lines.iter().filter(|line| line.starts_with('│') && line.contains("://"));
+    assert_eq!(rows.clone().count(), 10, "{lines:?}");
+    for row in rows {
+        assert!(row.trim_end().chars().count() < 80, "{row}");
+    }
+    let tried: Vec<_> = lines.iter().filter_map(|line| line.split_once("netloom connect ")).collect();
+    assert_eq!(tried.len(), 3, "{lines:?}");
+    for (before, arguments) in tried {
+        let arguments: Vec<_> = ["connect"].into_iter().chain(arguments.split_whitespace()).collect();
+        let output = run(&arguments, "hello\n");
+        let expected = if before.contains("echo hello") { "hello\n" } else { "<!doctype html>" };
+        assert!(output.stdout.starts_with(expected.as_bytes()), "{arguments:?}: {output:?}");
     }
     child.kill().unwrap();
     child.wait().unwrap();
