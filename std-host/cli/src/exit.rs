@@ -111,7 +111,9 @@ impl Failure {
 fn way_out(code: Code) -> &'static str {
     match code {
         Code::ConnectionRefused => "; is a server listening there?",
-        Code::ConnectionTimeout => "; is it the right address, or --timeout too short?",
+        Code::ConnectionTimeout => {
+            "; is it the right address (for quic:// a port of UDP), or --timeout too short?"
+        }
         Code::NameNotResolved => "; is the name right?",
         Code::UnknownAuthority => "; --ca names who vouches for it, --pin takes the server by its key",
         Code::WrongName => "; is it the right host?",

@@ -290,7 +290,8 @@ mod request {
         let line = one_line(&output, 1);
         assert!(line.contains(&cut), "{line}");
         let closes = http(|stream, _| stream.shutdown(Shutdown::Both));
-        assert!(one_line(&connect(&[&closes]), 1).contains(&closes));
+        let line = one_line(&connect(&[&closes]), 1);
+        assert!(line.contains(&closes) && line.contains("ended before there was an answer"), "{line}");
         let rubbish = http(|mut stream, _| stream.write_all(b"220 mail.example ESMTP\r\n\r\n"));
         let line = one_line(&connect(&[&rubbish]), 1);
         assert!(line.contains("protocol_violation") && line.contains("speak HTTP/1.1 there?"), "{line}");

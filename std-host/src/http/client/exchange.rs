@@ -200,12 +200,13 @@ impl Exchange {
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ClientFound, ClientError>> {
         loop {
             self.poll_upload(cx)?;
-            if let Poll::Ready(found) = pin!(self.connection.find()).poll(cx) {
+            let polled = pin!(self.connection.find()).poll(cx);
+            if let Poll::Ready(found) = polled {
                 self.is_silent = false;
                 return Poll::Ready(match found {
                     Ok(Some(found)) => Ok(found),
-                    Ok(None) => Err(ClientError::of_session(Code::ConnectionClosed.into(), &self.url)),
-                    Err(error) => Err(ClientError::of_session(error, &self.url)),
+                    Ok(None) => Err(self.ended_by(Code::ConnectionClosed.into())),
+                    Err(error) => Err(self.ended_by(error)),
                 });
             }
             // Waiting has written what was queued, and so made room.
@@ -224,6 +225,13 @@ impl Exchange {
             )));
         }
         Poll::Pending
+    }
+
+    fn ended_by(&self, error: Error) -> ClientError {
+        if matches!(error.code(), Code::ConnectionClosed | Code::ReceiveFailed) && self.is_unheard() {
+            return ClientError::new(error, &self.url, "the connection ended before there was an answer");
+        }
+        ClientError::of_session(error, &self.url)
     }
 
     /// The head of the response, and the interim heads in front of it passed over.
