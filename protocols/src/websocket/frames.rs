@@ -430,8 +430,10 @@ impl<R: Role> Frames<R> {
             Frame::Close(code, reason) => {
                 self.put_control(CLOSE, &code.to_be_bytes(), reason.as_bytes(), out)
             }
-            Frame::Encoded(frames, _) if R::MASKED => Ok(frames),
-            Frame::Encoded(..) => Err(Code::Unsupported.into()),
+            Frame::Encoded(..) if !R::MASKED => Err(Code::Unsupported.into()),
+            // RFC 6455, 5.4: no other message comes between the fragments of one.
+            Frame::Encoded(..) if self.flags.has(Flags::SENDING) => Err(Code::InvalidSession.into()),
+            Frame::Encoded(frames, _) => Ok(frames),
         }
     }
 

@@ -472,7 +472,7 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     /// as one message in the session's statistics.
     ///
     /// # Errors
-    /// As for [`send`](Self::send).
+    /// As for [`forward`](Self::forward).
     pub async fn send_encoded(&mut self, frames: &[u8]) -> Result<()> {
         send_frame(&mut self.speaker, Frame::Encoded(frames, 1)).await
     }
@@ -482,7 +482,8 @@ impl<S: Speaker, D: Deflate + ?Sized> Peer<'_, S, D> {
     /// must fit the empty send queue.
     ///
     /// # Errors
-    /// As for [`send`](Self::send). A member that has missed some ends with 1013, try again later.
+    /// As for [`send`](Self::send); [`Code::InvalidSession`](netloom_core::Code) between fragments that were
+    /// [begun](Self::send_fragment). A member that has missed some ends with 1013, try again later.
     pub async fn forward<L: Shared>(&mut self, member: &mut Member<'_, L>) -> Result<()> {
         let mut max = BATCH_MAX;
         poll_fn(|cx| {

@@ -83,9 +83,11 @@ fn fragments_are_said_in_order_and_control_frames_between_them() {
     assert_eq!(said(&mut server, fragment(false, true)), misuse);
     assert_eq!(said(&mut server, fragment(true, false)).unwrap(), b"\x01\x01x");
     assert_eq!(said(&mut server, Frame::message(Kind::Text, b"x")), misuse);
+    assert_eq!(said(&mut server, Frame::Encoded(b"\x81\x01y", 1)), misuse);
     assert_eq!(said(&mut server, Frame::Pong(b"")).unwrap(), b"\x8a\x00");
     assert_eq!(said(&mut server, fragment(false, true)).unwrap(), b"\x80\x01x");
     assert_eq!(said(&mut server, Frame::message(Kind::Text, b"x")).unwrap(), b"\x81\x01x");
+    assert_eq!(said(&mut server, Frame::Encoded(b"\x81\x01y", 1)).unwrap(), b"\x81\x01y");
 }
 
 #[test]
