@@ -261,7 +261,9 @@ fn openssl_is_told_what_is_wrong_with_its_certificate() {
         ];
         let foe = scene.folder.shown("foe", &foe);
         let args: Vec<&str> = foe.iter().map(String::as_str).chain([version]).collect();
+        let failed = ours.server.stats().handshakes_failed;
         scene.s_client(&ours, &args).unwrap().shows("alert certificate revoked");
+        eventually("it is counted", || ours.server.stats().handshakes_failed == failed + 1);
         for (n, (shown, alert)) in wrong.into_iter().enumerate() {
             let failed = ours.server.stats().handshakes_failed;
             let files = shown.map(|made| scene.folder.shown(&format!("wrong{n}"), &made)).unwrap_or_default();
