@@ -408,8 +408,8 @@ mod packets {
         let close = frame(Frame::ApplicationClose { error_code: 7, reason: b"" });
         attacker.send(PacketType::Handshake, close).await;
         attacker.hears().await;
-        assert_eq!(victim.server.stats().handshakes_failed, 1);
         victim.serves().await;
+        assert_eq!(victim.server.stats().handshakes_failed, 1);
     }
 
     #[tokio::test]
